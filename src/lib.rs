@@ -1,0 +1,8 @@
+//! Coracle: a Filecoin storage provider's market node that fits on a NAS.
+//!
+//! The rooms, low to high; a lower room never names a higher one (`ARCHITECTURE.md`).
+
+// Tests are tables and set-ups: pedantry about their form does not pay.
+#![cfg_attr(test, allow(clippy::pedantic))]
+
+pub mod threads;
