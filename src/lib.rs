@@ -6,3 +6,5 @@
 #![cfg_attr(test, allow(clippy::pedantic))]
 
 pub mod threads;
+
+pub mod filecoin;
