@@ -8,3 +8,4 @@
 pub mod threads;
 
 pub mod filecoin;
+pub mod piece;
