@@ -9,3 +9,5 @@ pub mod threads;
 
 pub mod filecoin;
 pub mod piece;
+
+pub mod rpc;

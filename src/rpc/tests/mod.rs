@@ -1,0 +1,5 @@
+//! The endpoint forms, and the client against a server that says exactly what a table tells it.
+
+mod client;
+mod endpoint;
+pub mod server;
