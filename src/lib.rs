@@ -11,3 +11,5 @@ pub mod filecoin;
 pub mod piece;
 
 pub mod rpc;
+
+pub mod wire;
