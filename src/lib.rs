@@ -13,3 +13,5 @@ pub mod piece;
 pub mod rpc;
 
 pub mod wire;
+
+pub mod deal;

@@ -1,0 +1,253 @@
+//! The ordered checks of a proposal (spec boost-mk12 3.1, 3.3 step 1) over facts that were gathered before.
+
+use super::Refusal;
+use crate::filecoin::market_actor::{MAX_DURATION, MAX_LABEL_BYTES, MIN_DURATION};
+use crate::filecoin::piece_size::{self, PieceSizeError};
+use crate::filecoin::{Address, ChainEpoch, ClientDealProposal, DealProposal, TokenAmount, cids};
+use crate::wire::{DealParams, StorageAsk};
+
+/// A fact that could not be had: why, for the log.
+pub type Fact<T> = Result<T, String>;
+
+/// What the signature check came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// Made by the client's key over the proposal's canonical bytes.
+    Valid,
+    /// Not.
+    Invalid,
+    /// The client's key could not be found: why, for the log.
+    Unknown(String),
+}
+
+/// Everything that the checks look at and that the proposal does not say itself.
+#[derive(Debug, Clone)]
+pub struct Facts {
+    /// Height of the head.
+    pub head: Fact<ChainEpoch>,
+    /// Outcome of the signature check.
+    pub signature: Verdict,
+    /// The provider's own address, if it is one of ours.
+    pub miner: Option<Address>,
+    /// Smallest provider collateral for this size.
+    pub collateral_min: Fact<TokenAmount>,
+    /// The miner's current ask.
+    pub ask: Option<StorageAsk>,
+    /// The client's escrow less what is locked.
+    pub client_available: Fact<TokenAmount>,
+    /// The client's data cap in bytes; only looked at for a verified deal. None: not a verified client.
+    pub datacap: Fact<Option<TokenAmount>>,
+}
+
+/// Judges a proposal.
+///
+/// # Errors
+/// The first check that failed; its client text carries the prefix `failed validation: `.
+pub fn judge(params: &DealParams, facts: &Facts) -> Result<(), Refusal> {
+    checks(params, facts).map_err(|refusal| Refusal {
+        client: format!("failed validation: {}", refusal.client),
+        log: format!("failed validation: {}", refusal.log),
+    })
+}
+
+fn checks(params: &DealParams, facts: &Facts) -> Result<(), Refusal> {
+    let head = known(&facts.head, "server error: getting chain head")?;
+    let Some(signed) = &params.proposal else {
+        return Err(Refusal::plain("proposal PieceCID undefined"));
+    };
+    let proposal = &signed.proposal;
+    signature(&facts.signature)?;
+    provider(proposal, facts)?;
+    label(signed)?;
+    piece(proposal)?;
+    epochs(proposal, *head)?;
+    collateral(proposal, facts)?;
+    price(proposal, facts)?;
+    funds(proposal, facts)?;
+    if proposal.verified {
+        datacap(proposal, facts)?;
+    }
+    Ok(())
+}
+
+fn known<'a, T>(fact: &'a Fact<T>, text: &str) -> Result<&'a T, Refusal> {
+    fact.as_ref()
+        .map_err(|why| Refusal::with_log(text, format!("{text}: {why}")))
+}
+
+fn signature(verdict: &Verdict) -> Result<(), Refusal> {
+    match verdict {
+        Verdict::Valid => Ok(()),
+        // The reference answers a wrong signature with the text of a server error (spec 11.1); ours is true.
+        Verdict::Invalid => Err(Refusal::plain("invalid signature")),
+        Verdict::Unknown(why) => Err(Refusal::with_log(
+            "server error: validating signature",
+            format!("server error: validating signature: {why}"),
+        )),
+    }
+}
+
+fn provider(proposal: &DealProposal, facts: &Facts) -> Result<(), Refusal> {
+    match &facts.miner {
+        Some(miner) if *miner == proposal.provider => Ok(()),
+        ours => Err(Refusal::plain(format!(
+            "incorrect provider for deal; proposal.Provider: {}; provider.Address: {}",
+            proposal.provider,
+            ours.as_ref().map(ToString::to_string).unwrap_or_default()
+        ))),
+    }
+}
+
+fn label(signed: &ClientDealProposal) -> Result<(), Refusal> {
+    let bytes = signed.proposal.label.as_bytes().len();
+    if bytes > MAX_LABEL_BYTES {
+        return Err(Refusal::plain(format!(
+            "deal label can be at most {MAX_LABEL_BYTES} bytes, is {bytes}"
+        )));
+    }
+    Ok(())
+}
+
+fn piece(proposal: &DealProposal) -> Result<(), Refusal> {
+    piece_size::check_padded(proposal.piece_size).map_err(|error| {
+        let why = match error {
+            PieceSizeError::TooSmall => "minimum padded piece size is 128 bytes",
+            PieceSizeError::NotPowerOfTwo => "padded piece size must be a power of 2",
+        };
+        Refusal::plain(format!("proposal piece size is invalid: {why}"))
+    })?;
+    if cids::piece_commitment(&proposal.piece_cid).is_none() {
+        return Err(Refusal::plain("proposal PieceCID had wrong prefix"));
+    }
+    Ok(())
+}
+
+fn epochs(proposal: &DealProposal, head: ChainEpoch) -> Result<(), Refusal> {
+    let (start, end) = (proposal.start_epoch, proposal.end_epoch);
+    if end <= start {
+        return Err(Refusal::plain(format!(
+            "proposal end {end} before proposal start {start}"
+        )));
+    }
+    if head > start {
+        return Err(Refusal::plain(format!(
+            "deal start epoch {start} has already elapsed (current epoch: {head})"
+        )));
+    }
+    // Widened: two epochs of opposite sign may lie further apart than one can express.
+    let duration = i128::from(end).saturating_sub(i128::from(start));
+    if !(i128::from(MIN_DURATION)..=i128::from(MAX_DURATION)).contains(&duration) {
+        return Err(Refusal::plain(format!(
+            "deal duration out of bounds (min, max, provided): {MIN_DURATION}, {MAX_DURATION}, {duration}"
+        )));
+    }
+    if end > head.saturating_add(MAX_DURATION) {
+        return Err(Refusal::plain(format!(
+            "invalid deal end epoch {end}: cannot be more than {MAX_DURATION} past current epoch {head}"
+        )));
+    }
+    Ok(())
+}
+
+fn collateral(proposal: &DealProposal, facts: &Facts) -> Result<(), Refusal> {
+    let min = known(
+        &facts.collateral_min,
+        "server error: getting collateral bounds",
+    )?;
+    let offered = &proposal.provider_collateral;
+    if offered < min {
+        return Err(Refusal::plain(format!(
+            "proposed provider collateral {offered} below minimum {min}"
+        )));
+    }
+    // The reference's constant: a client may not make us lock more than twice what the chain wants.
+    let max = min.times(2);
+    if *offered > max {
+        return Err(Refusal::plain(format!(
+            "proposed provider collateral {offered} above maximum {max}"
+        )));
+    }
+    Ok(())
+}
+
+fn price(proposal: &DealProposal, facts: &Facts) -> Result<(), Refusal> {
+    let Some(ask) = &facts.ask else {
+        return Err(Refusal::plain("server error: getting storage ask"));
+    };
+    let asked = if proposal.verified {
+        &ask.verified_price
+    } else {
+        &ask.price
+    };
+    let min = asked.price_for(proposal.piece_size);
+    if proposal.price_per_epoch < min {
+        return Err(Refusal::plain(format!(
+            "storage price per epoch less than asking price: {} < {min}",
+            proposal.price_per_epoch
+        )));
+    }
+    if proposal.piece_size < ask.min_piece_size {
+        return Err(Refusal::plain(format!(
+            "piece size less than minimum required size: {} < {}",
+            proposal.piece_size, ask.min_piece_size
+        )));
+    }
+    if proposal.piece_size > ask.max_piece_size {
+        return Err(Refusal::plain(format!(
+            "piece size more than maximum allowed size: {} > {}",
+            proposal.piece_size, ask.max_piece_size
+        )));
+    }
+    Ok(())
+}
+
+fn funds(proposal: &DealProposal, facts: &Facts) -> Result<(), Refusal> {
+    let available = known(
+        &facts.client_available,
+        "server error: getting market balance",
+    )?;
+    let cost = sum(&proposal.client_collateral, &proposal.storage_fee());
+    if *available < cost {
+        return Err(Refusal::plain(format!(
+            "client available funds in escrow {available} not enough to meet storage cost for deal {cost}"
+        )));
+    }
+    Ok(())
+}
+
+#[allow(clippy::arithmetic_side_effects)] // big integers do not overflow
+fn sum(a: &TokenAmount, b: &TokenAmount) -> TokenAmount {
+    a + b
+}
+
+fn datacap(proposal: &DealProposal, facts: &Facts) -> Result<(), Refusal> {
+    let Some(datacap) = known(&facts.datacap, "server error: getting verified datacap")? else {
+        return Err(Refusal::plain("client is not a verified client"));
+    };
+    if *datacap < TokenAmount::from_atto(proposal.piece_size) {
+        return Err(Refusal::plain(format!(
+            "verified deal DataCap {datacap} too small for proposed piece size {}",
+            proposal.piece_size
+        )));
+    }
+    Ok(())
+}
+
+/// Checks the declared transfer size against the piece: an impossible deal is refused before a byte is fetched
+/// (the reference downloads it first, spec 11.9).
+///
+/// # Errors
+/// A size of 0 for an online deal, or more payload than the piece holds; the text has both numbers.
+pub fn transfer_size(params: &DealParams) -> Result<(), Refusal> {
+    let Some(signed) = &params.proposal else {
+        return Ok(());
+    };
+    let room = piece_size::unpadded(signed.proposal.piece_size);
+    let size = params.transfer.size;
+    if params.offline || (size > 0 && size <= room) {
+        return Ok(());
+    }
+    Err(Refusal::plain(format!(
+        "transfer size {size} does not fit the piece: it must be at least 1 and at most {room} bytes"
+    )))
+}

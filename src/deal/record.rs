@@ -1,0 +1,341 @@
+//! The deal as it is stored.
+//!
+//! A record is one byte of format version and a CBOR map with integer keys, so that a newer binary reads every older
+//! record. A field that is added later must have a default (`#[cbor(default)]` or `Option`).
+
+use super::{Checkpoint, Millis};
+use crate::filecoin::{Address, ClientDealProposal, DealProposal};
+use cid::Cid;
+use minicbor::{Decode, Encode};
+use std::fmt;
+use uuid::Uuid;
+
+/// Format version that this binary writes.
+pub const VERSION: u8 = 1;
+
+/// Where an offline deal's data was put by the operator.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct Import {
+    /// Path on this box; the file is used in place.
+    #[n(0)]
+    pub path: String,
+    /// Whether the file becomes ours once the sealer has the piece.
+    #[n(1)]
+    pub delete_after: bool,
+}
+
+/// Where the sealer put the piece.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct Sector {
+    /// Sector number.
+    #[n(0)]
+    pub number: u64,
+    /// Offset in the sector, in padded bytes.
+    #[n(1)]
+    pub offset: u64,
+}
+
+/// Why a deal stands still.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Encode, Decode)]
+#[cbor(map)]
+pub enum Hold {
+    /// It does not.
+    #[n(0)]
+    #[default]
+    None,
+    /// It goes on by itself.
+    #[n(1)]
+    Auto {
+        /// When.
+        #[n(0)]
+        until: Millis,
+    },
+    /// It waits for the operator.
+    #[n(2)]
+    Manual,
+}
+
+/// What a proposal asked for beside the proposal itself.
+#[derive(Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct Request {
+    /// `http`, or empty for an offline deal.
+    #[n(0)]
+    pub kind: String,
+    /// The transfer's raw parameters; may hold credentials.
+    #[cbor(n(1), with = "minicbor::bytes")]
+    pub params: Vec<u8>,
+    /// Bytes of the CAR.
+    #[n(2)]
+    pub size: u64,
+    /// Free text of the client.
+    #[n(3)]
+    pub client_id: String,
+    /// `host:port` as written in the URL; empty for an offline deal.
+    #[n(4)]
+    pub host: String,
+    /// The client brings the data by other means.
+    #[n(5)]
+    pub offline: bool,
+    /// Do not announce.
+    #[n(6)]
+    pub skip_announce: bool,
+    /// Do not keep an unsealed copy.
+    #[n(7)]
+    pub remove_unsealed: bool,
+    /// Root of the data, as text; empty if the client left it out.
+    #[n(8)]
+    pub data_root: String,
+    /// Text of the peer that proposed.
+    #[n(9)]
+    pub peer: String,
+}
+
+impl fmt::Debug for Request {
+    /// Leaves the parameters out: they may hold credentials.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Request")
+            .field("kind", &self.kind)
+            .field("size", &self.size)
+            .field("host", &self.host)
+            .field("offline", &self.offline)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A deal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Deal {
+    /// Chosen by the client.
+    pub uuid: Uuid,
+    /// When it was accepted.
+    pub created: Millis,
+    /// When it last changed.
+    pub updated: Millis,
+    /// When it reached its checkpoint.
+    pub checkpoint_at: Millis,
+    /// How far it has come.
+    pub checkpoint: Checkpoint,
+    /// The signed proposal.
+    pub signed: ClientDealProposal,
+    /// Its identity on chain: the CID with ID addresses (spec chain-sealer-rpc D.2).
+    pub chain_cid: Cid,
+    /// The key that signs the client's status requests, as known at acceptance.
+    pub client_key: Address,
+    /// What else was asked for.
+    pub request: Request,
+    /// The imported file of an offline deal.
+    pub import: Option<Import>,
+    /// Payload bytes of the finished pass.
+    pub payload_size: u64,
+    /// The publish order that it belongs to: the message's idempotency key.
+    pub order: Option<Uuid>,
+    /// CID of the publish message; the executed one from `PublishConfirmed` on.
+    pub publish_cid: Option<Cid>,
+    /// Known from `PublishConfirmed` on.
+    pub chain_deal_id: Option<u64>,
+    /// Set and stored before the piece is first offered to the sealer.
+    pub handing_over: bool,
+    /// Where the sealer put the piece.
+    pub sector: Option<Sector>,
+    /// The sector's last seen state; empty before there is one.
+    pub sealing: String,
+    /// Sealing has come to its end and the deal is in the sector.
+    pub sealed: bool,
+    /// Why it stands still or failed.
+    pub error: String,
+    /// Whether and until when it stands still.
+    pub hold: Hold,
+    /// Failures since the last progress; sets the backoff.
+    pub tries: u32,
+}
+
+/// Stored form of [`Deal`], one field each.
+#[derive(Encode, Decode)]
+#[cbor(map)]
+struct RecordV1 {
+    #[cbor(n(0), with = "minicbor::bytes")]
+    uuid: [u8; 16],
+    #[n(1)]
+    created: u64,
+    #[n(2)]
+    updated: u64,
+    #[n(3)]
+    checkpoint_at: u64,
+    #[n(4)]
+    checkpoint: u8,
+    #[cbor(n(5), with = "minicbor::bytes")]
+    signed: Vec<u8>,
+    #[cbor(n(6), with = "minicbor::bytes")]
+    chain_cid: Vec<u8>,
+    #[cbor(n(7), with = "minicbor::bytes")]
+    client_key: Vec<u8>,
+    #[n(8)]
+    request: Request,
+    #[n(9)]
+    import: Option<Import>,
+    #[n(10)]
+    payload_size: u64,
+    #[cbor(n(11), with = "minicbor::bytes")]
+    order: Option<[u8; 16]>,
+    #[cbor(n(12), with = "minicbor::bytes")]
+    publish_cid: Option<Vec<u8>>,
+    #[n(13)]
+    chain_deal_id: Option<u64>,
+    #[n(14)]
+    handing_over: bool,
+    #[n(15)]
+    sector: Option<Sector>,
+    #[n(16)]
+    sealing: String,
+    #[n(17)]
+    sealed: bool,
+    #[n(18)]
+    error: String,
+    #[n(19)]
+    hold: Hold,
+    #[n(20)]
+    tries: u32,
+}
+
+/// A stored record could not be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RecordError {
+    /// Written by a newer release.
+    Version(u8),
+    /// Damaged.
+    Malformed(String),
+}
+
+impl fmt::Display for RecordError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Version(version) => write!(
+                f,
+                "the record has format {version}, this release reads up to {VERSION}: use a newer release"
+            ),
+            Self::Malformed(what) => write!(f, "the record is damaged: {what}"),
+        }
+    }
+}
+
+impl std::error::Error for RecordError {}
+
+fn malformed(error: impl fmt::Display) -> RecordError {
+    RecordError::Malformed(error.to_string())
+}
+
+impl Deal {
+    /// The unsigned proposal.
+    pub fn proposal(&self) -> &DealProposal {
+        &self.signed.proposal
+    }
+
+    /// The provider that it was proposed to.
+    pub fn miner(&self) -> &Address {
+        &self.signed.proposal.provider
+    }
+
+    /// Whether the machine has nothing more to do for it.
+    pub fn ended(&self) -> bool {
+        match self.checkpoint {
+            Checkpoint::Complete => true,
+            Checkpoint::IndexedAndAnnounced => self.sealed,
+            _ => false,
+        }
+    }
+
+    /// The stored bytes.
+    pub fn encode(&self) -> Vec<u8> {
+        let record = RecordV1 {
+            uuid: *self.uuid.as_bytes(),
+            created: self.created,
+            updated: self.updated,
+            checkpoint_at: self.checkpoint_at,
+            checkpoint: self.checkpoint.number(),
+            signed: self.signed.encode(),
+            chain_cid: self.chain_cid.to_bytes(),
+            client_key: self.client_key.as_bytes().to_vec(),
+            request: self.request.clone(),
+            import: self.import.clone(),
+            payload_size: self.payload_size,
+            order: self.order.map(|order| *order.as_bytes()),
+            publish_cid: self.publish_cid.map(|cid| cid.to_bytes()),
+            chain_deal_id: self.chain_deal_id,
+            handing_over: self.handing_over,
+            sector: self.sector,
+            sealing: self.sealing.clone(),
+            sealed: self.sealed,
+            error: self.error.clone(),
+            hold: self.hold,
+            tries: self.tries,
+        };
+        versioned(VERSION, &record)
+    }
+
+    /// Reads stored bytes.
+    ///
+    /// # Errors
+    /// Damage, or a record of a newer release.
+    pub fn decode(bytes: &[u8]) -> Result<Self, RecordError> {
+        let record: RecordV1 = read_versioned(VERSION, bytes)?;
+        Ok(Self {
+            uuid: Uuid::from_bytes(record.uuid),
+            created: record.created,
+            updated: record.updated,
+            checkpoint_at: record.checkpoint_at,
+            checkpoint: Checkpoint::from_number(record.checkpoint)
+                .ok_or_else(|| malformed("unknown checkpoint"))?,
+            signed: ClientDealProposal::decode(&record.signed).map_err(malformed)?,
+            chain_cid: Cid::try_from(record.chain_cid.as_slice()).map_err(malformed)?,
+            client_key: Address::from_bytes(&record.client_key).map_err(malformed)?,
+            request: record.request,
+            import: record.import,
+            payload_size: record.payload_size,
+            order: record.order.map(Uuid::from_bytes),
+            publish_cid: record
+                .publish_cid
+                .map(|cid| Cid::try_from(cid.as_slice()))
+                .transpose()
+                .map_err(malformed)?,
+            chain_deal_id: record.chain_deal_id,
+            handing_over: record.handing_over,
+            sector: record.sector,
+            sealing: record.sealing,
+            sealed: record.sealed,
+            error: record.error,
+            hold: record.hold,
+            tries: record.tries,
+        })
+    }
+}
+
+/// A version byte and the value's CBOR.
+pub fn versioned<T: Encode<()>>(version: u8, value: &T) -> Vec<u8> {
+    let mut bytes = vec![version];
+    // Writing into a vector cannot fail.
+    if minicbor::encode(value, &mut bytes).is_err() {
+        bytes.truncate(1);
+    }
+    bytes
+}
+
+/// Reads what [`versioned`] wrote.
+///
+/// # Errors
+/// Damage, or a version above `newest`.
+pub fn read_versioned<'b, T: Decode<'b, ()>>(
+    newest: u8,
+    bytes: &'b [u8],
+) -> Result<T, RecordError> {
+    match bytes.split_first() {
+        Some((version, rest)) if *version >= 1 && *version <= newest => {
+            minicbor::decode(rest).map_err(malformed)
+        }
+        Some((0, _)) => Err(malformed("it has no version")),
+        Some((version, _)) => Err(RecordError::Version(*version)),
+        None => Err(malformed("empty")),
+    }
+}

@@ -1,0 +1,228 @@
+//! How a deal moves: `step(deal, event, now) → what to do`.
+//!
+//! The driver stores the changed record first and carries the effects out after the commit. Every effect can be carried
+//! out again after a crash: the pass goes on from its save point, the publish message has its order's ID, a piece that may
+//! have been handed over is looked for first, the index is rebuilt in place.
+
+use super::{Checkpoint, Deal, Hold, Import, Millis, Sector, Terms};
+use crate::filecoin::{ChainEpoch, cids, piece_size};
+use cid::Cid;
+use uuid::Uuid;
+
+mod moves;
+
+/// Something that happened to a deal, or to the world around it.
+#[derive(Debug, Clone)]
+pub enum Event {
+    /// Accepted, started again, or a wait has ended: do what comes next.
+    Resume,
+    /// The operator brought the data of an offline deal.
+    Imported(Import),
+    /// The data of a transferred deal is not on the disk any more: what is wrong. Fed at start, before [`Event::Resume`].
+    DataMissing(String),
+    /// The pass over the data is complete.
+    Passed(Pass),
+    /// The pass ended without a result.
+    PassFailed(Setback),
+    /// The deal was put into a publish order.
+    Ordered(Uuid),
+    /// The chain took the publish message.
+    PublishSent(Cid),
+    /// Publishing failed; `unsent` says that the chain has certainly not taken the message.
+    PublishFailed {
+        /// What went wrong.
+        setback: Setback,
+        /// The order is dissolved; the next one is another message.
+        unsent: bool,
+    },
+    /// The publish message was executed and is buried deep enough.
+    Confirmed {
+        /// The executed message.
+        message: Cid,
+        /// Its exit code.
+        exit_code: i64,
+        /// The chain deal ID; none if the actor dropped the deal.
+        deal_id: Option<u64>,
+    },
+    /// The sealer has the piece.
+    PieceAdded(Sector),
+    /// It has not.
+    AddPieceFailed(Setback),
+    /// The index is kept.
+    Indexed,
+    /// It is not.
+    IndexFailed(Setback),
+    /// The sector as the sealer shows it.
+    SectorSeen {
+        /// Its state.
+        state: String,
+        /// Sealing has come to an end.
+        ended: bool,
+        /// The deal is in it.
+        holds_deal: bool,
+    },
+    /// The chain's head.
+    Head(ChainEpoch),
+    /// The operator wants something.
+    Operator(Verb),
+}
+
+/// What an operator can ask for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verb {
+    /// Go on now.
+    Retry,
+    /// End the deal while its data is still awaited or fetched.
+    Cancel,
+    /// End the deal although it could go on.
+    Fail,
+}
+
+/// The outcome of the pass over the data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pass {
+    /// Commitment extended to the proposal's piece size; none if the payload is larger than the piece.
+    pub commitment: Option<[u8; 32]>,
+    /// Commitment at its natural size, for the error text.
+    pub natural: [u8; 32],
+    /// Bytes of the payload.
+    pub bytes: u64,
+}
+
+/// How a failure is met (spec boost-mk12 4.5, with `auto` meaning what it says).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Class {
+    /// The provider is stopping: nothing is recorded.
+    Stopped,
+    /// It goes away by itself: tried again with backoff.
+    Auto,
+    /// The operator must do something.
+    Manual,
+    /// Nothing can help.
+    Fatal,
+}
+
+/// Longest wait that another side can impose (`Retry-After`): what would be longer is asked about again.
+pub const WAIT_ASKED_MAX: Millis = 3_600_000;
+
+/// A failure of one effect.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Setback {
+    /// How it is met.
+    pub class: Class,
+    /// What happened, as the operator and the client read it.
+    pub reason: String,
+    /// Something was achieved before it failed: the backoff starts anew.
+    pub progress: bool,
+    /// The other side asked for at least this wait; at most [`WAIT_ASKED_MAX`] is granted.
+    pub wait: Option<Millis>,
+}
+
+impl Setback {
+    /// A setback of this class without further knowledge.
+    pub fn new(class: Class, reason: impl Into<String>) -> Self {
+        Self {
+            class,
+            reason: reason.into(),
+            progress: false,
+            wait: None,
+        }
+    }
+}
+
+/// What the driver is to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effect {
+    /// Fetch or read the data in one pass.
+    StartPass,
+    /// End a running pass.
+    StopPass,
+    /// Put the deal into the next publish order, or carry the order out that it already belongs to.
+    Publish,
+    /// Watch the publish message.
+    WatchMessage,
+    /// Give the piece to the sealer.
+    AddPiece {
+        /// It may have it already: look first.
+        look_first: bool,
+    },
+    /// Keep the piece and its index.
+    Index,
+    /// Watch the sector.
+    WatchSector,
+    /// Look at the deal again at its hold's time.
+    WakeUp(Millis),
+    /// Delete what was staged.
+    DropStaging,
+}
+
+/// A line for the deal's log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Line {
+    /// Severity.
+    pub level: log::Level,
+    /// Text without secrets.
+    pub text: String,
+}
+
+/// What a step came to.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    /// The record changed and must be stored.
+    pub changed: bool,
+    /// What to do after that.
+    pub effects: Vec<Effect>,
+    /// What to log.
+    pub lines: Vec<Line>,
+    /// An operator's wish was refused: why.
+    pub refused: Option<String>,
+}
+
+/// A deal in the driver's hands: the record and what is under way for it.
+#[derive(Debug, Clone)]
+pub struct Live {
+    /// The record.
+    pub deal: Deal,
+    /// An effect is under way; its report will come as an event.
+    pub busy: Option<Effect>,
+}
+
+/// Moves a deal.
+pub fn step(live: &mut Live, event: Event, now: Millis, terms: &Terms) -> Outcome {
+    let mut turn = moves::Turn::new(live, now, terms);
+    turn.take(event);
+    turn.finish()
+}
+
+/// The stored error of a deal whose start epoch has passed.
+pub fn expired(start: ChainEpoch, head: ChainEpoch) -> String {
+    format!(
+        "deal proposal must be proven on chain by deal proposal start epoch {start}, \
+         but it has expired: current chain height: {head}"
+    )
+}
+
+/// The stored error of a wrong commitment.
+fn mismatch(deal: &Deal, pass: &Pass) -> Setback {
+    let actual = cids::piece_cid(pass.commitment.as_ref().unwrap_or(&pass.natural));
+    let room = piece_size::unpadded(deal.proposal().piece_size);
+    let sizes = if pass.bytes > room {
+        format!(
+            " (the data has {} bytes, the piece holds {room})",
+            pass.bytes
+        )
+    } else {
+        String::new()
+    };
+    let what = format!(
+        "commP expected={}, actual={actual}: commp mismatch{sizes}",
+        deal.proposal().piece_cid
+    );
+    if deal.request.offline {
+        let reason =
+            format!("error when matching commP for imported data for offline deal: {what}");
+        Setback::new(Class::Manual, reason)
+    } else {
+        Setback::new(Class::Fatal, format!("failed to verify CommP: {what}"))
+    }
+}

@@ -1,0 +1,459 @@
+//! One turn of the machine: the moves behind [`super::step`].
+
+use super::{
+    Checkpoint, Class, Deal, Effect, Event, Hold, Import, Line, Live, Millis, Outcome, Pass,
+    Setback, Terms, Verb, WAIT_ASKED_MAX, expired, mismatch,
+};
+use crate::deal::record::Sector;
+use crate::filecoin::ChainEpoch;
+use uuid::Uuid;
+
+/// Epochs after which no execution is undone: a message that could still take effect is found by then.
+const FINALITY: ChainEpoch = 900;
+
+/// Why a deal cannot be failed while its message may be known to the chain.
+const ON_ITS_WAY: &str = "the publish message is on its way: its outcome must be known first";
+
+/// A deal, an instant, and what has been decided so far.
+pub(super) struct Turn<'a> {
+    live: &'a mut Live,
+    now: Millis,
+    terms: &'a Terms,
+    out: Outcome,
+}
+
+impl<'a> Turn<'a> {
+    pub(super) fn new(live: &'a mut Live, now: Millis, terms: &'a Terms) -> Self {
+        Self {
+            live,
+            now,
+            terms,
+            out: Outcome::default(),
+        }
+    }
+
+    pub(super) fn finish(mut self) -> Outcome {
+        if self.out.changed {
+            self.live.deal.updated = self.now;
+        }
+        self.out.effects.dedup();
+        self.out
+    }
+
+    fn deal(&mut self) -> &mut Deal {
+        &mut self.live.deal
+    }
+
+    fn at(&self) -> Checkpoint {
+        self.live.deal.checkpoint
+    }
+
+    fn log(&mut self, level: log::Level, text: impl Into<String>) {
+        self.out.lines.push(Line {
+            level,
+            text: text.into(),
+        });
+    }
+
+    pub(super) fn take(&mut self, event: Event) {
+        match event {
+            Event::Resume => self.resume(),
+            Event::Imported(import) => self.imported(import),
+            Event::DataMissing(what) => self.data_missing(&what),
+            Event::Passed(pass) => self.passed(&pass),
+            Event::PassFailed(setback) => self.failed_at(Checkpoint::Accepted, setback),
+            Event::Ordered(order) => self.ordered(order),
+            Event::PublishSent(cid) => self.publish_sent(cid),
+            Event::PublishFailed { setback, unsent } => self.publish_failed(setback, unsent),
+            Event::Confirmed {
+                message,
+                exit_code,
+                deal_id,
+            } => {
+                self.confirmed(message, exit_code, deal_id);
+            }
+            Event::PieceAdded(sector) => self.piece_added(sector),
+            Event::AddPieceFailed(setback) => self.failed_at(Checkpoint::PublishConfirmed, setback),
+            Event::Indexed => self.indexed(),
+            Event::IndexFailed(setback) => self.failed_at(Checkpoint::AddedPiece, setback),
+            Event::SectorSeen {
+                state,
+                ended,
+                holds_deal,
+            } => {
+                self.sector_seen(state, ended, holds_deal);
+            }
+            Event::Head(head) => self.head(head),
+            Event::Operator(verb) => self.operator(verb),
+        }
+    }
+
+    /// Does what comes next from the checkpoint, unless something is under way or the deal is to wait.
+    fn resume(&mut self) {
+        if self.live.busy.is_some() {
+            return;
+        }
+        match self.live.deal.hold {
+            Hold::Manual => return,
+            // A wait that is longer than any that is given: the clock was set back.
+            Hold::Auto { until }
+                if until > self.now && until.saturating_sub(self.now) <= self.longest_wait() =>
+            {
+                self.out.effects.push(Effect::WakeUp(until));
+                return;
+            }
+            Hold::Auto { .. } => {
+                self.deal().hold = Hold::None;
+                self.out.changed = true;
+            }
+            Hold::None => {}
+        }
+        self.next();
+    }
+
+    fn longest_wait(&self) -> Millis {
+        self.terms.backoff(u32::MAX, u8::MAX).max(WAIT_ASKED_MAX)
+    }
+
+    /// Starts what comes next.
+    fn next(&mut self) {
+        let deal = &self.live.deal;
+        let effect = match deal.checkpoint {
+            // An offline deal waits for its import.
+            Checkpoint::Accepted if deal.request.offline && deal.import.is_none() => return,
+            Checkpoint::Accepted => Effect::StartPass,
+            Checkpoint::Transferred => Effect::Publish,
+            Checkpoint::Published => Effect::WatchMessage,
+            Checkpoint::PublishConfirmed => {
+                let look_first = deal.handing_over;
+                if !look_first {
+                    // Stored before the piece is offered, so that a crash cannot hand it over twice.
+                    self.deal().handing_over = true;
+                    self.out.changed = true;
+                }
+                Effect::AddPiece { look_first }
+            }
+            Checkpoint::AddedPiece => Effect::Index,
+            Checkpoint::IndexedAndAnnounced if !deal.sealed => Effect::WatchSector,
+            Checkpoint::IndexedAndAnnounced | Checkpoint::Complete => return,
+        };
+        self.live.busy = Some(effect);
+        self.out.effects.push(effect);
+    }
+
+    /// Reaches a checkpoint and goes on.
+    fn reach(&mut self, checkpoint: Checkpoint) {
+        let now = self.now;
+        let deal = self.deal();
+        deal.checkpoint = checkpoint;
+        deal.checkpoint_at = now;
+        deal.error.clear();
+        deal.hold = Hold::None;
+        deal.tries = 0;
+        self.live.busy = None;
+        self.out.changed = true;
+        self.log(log::Level::Info, format!("reached {checkpoint}"));
+        self.next();
+    }
+
+    fn imported(&mut self, import: Import) {
+        let deal = &self.live.deal;
+        let refusal = if !deal.request.offline {
+            Some(format!("deal {} is not an offline deal", deal.uuid))
+        } else if deal.checkpoint != Checkpoint::Accepted {
+            Some(format!(
+                "deal {} has already been imported and reached checkpoint {}",
+                deal.uuid, deal.checkpoint
+            ))
+        } else if self.live.busy.is_some() {
+            Some(format!("deal {} is being imported already", deal.uuid))
+        } else {
+            None
+        };
+        if refusal.is_some() {
+            self.out.refused = refusal;
+            return;
+        }
+        self.log(log::Level::Info, format!("import of {}", import.path));
+        let deal = self.deal();
+        deal.import = Some(import);
+        deal.error.clear();
+        deal.hold = Hold::None;
+        self.out.changed = true;
+        self.next();
+    }
+
+    fn passed(&mut self, pass: &Pass) {
+        if self.at() != Checkpoint::Accepted {
+            return;
+        }
+        let expected =
+            crate::filecoin::cids::piece_commitment(&self.live.deal.proposal().piece_cid);
+        if pass.commitment.is_none() || pass.commitment != expected {
+            let setback = mismatch(&self.live.deal, pass);
+            if self.live.deal.request.offline {
+                // The next import may bring another file.
+                self.deal().import = None;
+            }
+            return self.failed_at(Checkpoint::Accepted, setback);
+        }
+        self.deal().payload_size = pass.bytes;
+        self.log(
+            log::Level::Info,
+            format!("commitment of {} bytes matches", pass.bytes),
+        );
+        self.reach(Checkpoint::Transferred);
+    }
+
+    fn ordered(&mut self, order: Uuid) {
+        if self.at() == Checkpoint::Transferred && self.live.deal.order.is_none() {
+            self.deal().order = Some(order);
+            self.out.changed = true;
+        }
+    }
+
+    fn publish_sent(&mut self, cid: cid::Cid) {
+        if self.at() == Checkpoint::Transferred {
+            self.deal().publish_cid = Some(cid);
+            self.log(log::Level::Info, format!("publish message {cid} sent"));
+            self.reach(Checkpoint::Published);
+        }
+    }
+
+    fn publish_failed(&mut self, setback: Setback, unsent: bool) {
+        if self.at() != Checkpoint::Transferred {
+            return;
+        }
+        if unsent {
+            self.deal().order = None;
+            self.out.changed = true;
+        }
+        self.failed_at(Checkpoint::Transferred, setback);
+    }
+
+    fn confirmed(&mut self, message: cid::Cid, exit_code: i64, deal_id: Option<u64>) {
+        if self.at() != Checkpoint::Published {
+            return;
+        }
+        self.deal().publish_cid = Some(message);
+        self.out.changed = true;
+        let deal_id = match deal_id {
+            Some(deal_id) if exit_code == 0 => deal_id,
+            _ if exit_code == 0 => {
+                return self.unpublished(message, "deal was invalid at publication");
+            }
+            _ => return self.unpublished(message, &format!("exit code {exit_code}")),
+        };
+        self.deal().chain_deal_id = Some(deal_id);
+        self.log(
+            log::Level::Info,
+            format!("publish message {message} executed, chain deal {deal_id}"),
+        );
+        self.reach(Checkpoint::PublishConfirmed);
+    }
+
+    /// The message was executed without this deal: it can be published again with another one.
+    fn unpublished(&mut self, message: cid::Cid, why: &str) {
+        let reason = format!("wait for confirmation of publish message {message} failed: {why}");
+        self.go_back(Checkpoint::Transferred);
+        self.failed_at(Checkpoint::Transferred, Setback::new(Class::Manual, reason));
+    }
+
+    /// The file that was transferred is gone or cut: it is fetched again, unless the deal may be on its way to the chain.
+    fn data_missing(&mut self, what: &str) {
+        let idle = self.live.busy.is_none() && self.live.deal.order.is_none();
+        if self.at() != Checkpoint::Transferred || !idle {
+            return;
+        }
+        self.log(log::Level::Warn, format!("the data is missing: {what}"));
+        self.go_back(Checkpoint::Accepted);
+        let deal = self.deal();
+        deal.payload_size = 0;
+        if deal.request.offline {
+            deal.import = None;
+            let reason = format!("imported offline deal file: {what}");
+            self.failed_at(Checkpoint::Accepted, Setback::new(Class::Manual, reason));
+        }
+    }
+
+    fn go_back(&mut self, checkpoint: Checkpoint) {
+        let now = self.now;
+        let deal = self.deal();
+        deal.checkpoint = checkpoint;
+        deal.checkpoint_at = now;
+        deal.order = None;
+        self.out.changed = true;
+    }
+
+    fn piece_added(&mut self, sector: Sector) {
+        if self.at() == Checkpoint::PublishConfirmed {
+            self.deal().sector = Some(sector);
+            self.log(
+                log::Level::Info,
+                format!(
+                    "piece added to sector {} at offset {}",
+                    sector.number, sector.offset
+                ),
+            );
+            self.reach(Checkpoint::AddedPiece);
+        }
+    }
+
+    fn indexed(&mut self) {
+        if self.at() == Checkpoint::AddedPiece {
+            self.reach(Checkpoint::IndexedAndAnnounced);
+        }
+    }
+
+    fn sector_seen(&mut self, state: String, ended: bool, holds_deal: bool) {
+        if self.at() != Checkpoint::IndexedAndAnnounced || self.live.deal.sealed {
+            return;
+        }
+        self.live.busy = None;
+        if self.live.deal.sealing != state {
+            self.log(log::Level::Info, format!("sealing state {state}"));
+            self.deal().sealing = state;
+            self.out.changed = true;
+        }
+        if !ended {
+            self.live.busy = Some(Effect::WatchSector);
+            self.out.effects.push(Effect::WatchSector);
+        } else if holds_deal {
+            self.deal().sealed = true;
+            self.out.changed = true;
+            self.log(log::Level::Info, "sealed");
+        } else {
+            self.end("storage failed - deal not found in sector".to_owned());
+        }
+    }
+
+    /// The start epoch passed: what is not with the sealer by then never will be sealed in time.
+    fn head(&mut self, head: ChainEpoch) {
+        let deal = &self.live.deal;
+        let start = deal.proposal().start_epoch;
+        let last = match deal.checkpoint {
+            Checkpoint::Accepted => start,
+            Checkpoint::Transferred if deal.order.is_none() => start,
+            // The message may be on its way with others that still have time: its outcome is waited for, but not for ever.
+            Checkpoint::Transferred | Checkpoint::Published => start.saturating_add(FINALITY),
+            // The sealer may have the piece: who looks there sees the start epoch too.
+            _ => return,
+        };
+        if head > last {
+            self.end(expired(start, head));
+        }
+    }
+
+    fn operator(&mut self, verb: Verb) {
+        let deal = &self.live.deal;
+        if deal.checkpoint == Checkpoint::Complete {
+            return self.refuse("deal is already complete");
+        }
+        match verb {
+            Verb::Retry if deal.hold == Hold::None => {
+                let text = format!("deal {} is not waiting for a retry", deal.uuid);
+                self.refuse(&text);
+            }
+            Verb::Retry => {
+                self.log(log::Level::Info, "retry asked for by the operator");
+                let deal = self.deal();
+                deal.hold = Hold::None;
+                deal.error.clear();
+                self.out.changed = true;
+                self.live.busy = None;
+                self.next();
+            }
+            Verb::Cancel if deal.checkpoint != Checkpoint::Accepted => {
+                self.refuse("transfer already complete");
+            }
+            Verb::Cancel => self.end("Cancelled".to_owned()),
+            Verb::Fail => match deal.checkpoint {
+                // Members of an order leave it together: the same message must be asked for again.
+                Checkpoint::Transferred if deal.order.is_some() => self.refuse(ON_ITS_WAY),
+                Checkpoint::Published => self.refuse(ON_ITS_WAY),
+                Checkpoint::IndexedAndAnnounced => {
+                    self.refuse("the deal is already with the sealer");
+                }
+                // A deal that waits for its place in a publish order is not running yet.
+                _ if self.live.busy.is_some_and(|busy| busy != Effect::Publish) => {
+                    let text = format!(
+                        "the deal {} is running; cannot fail running deal",
+                        deal.uuid
+                    );
+                    self.refuse(&text);
+                }
+                _ => self.end("user manually terminated the deal".to_owned()),
+            },
+        }
+    }
+
+    fn refuse(&mut self, text: &str) {
+        self.out.refused = Some(text.to_owned());
+    }
+
+    /// Meets a setback of the work that belongs to `checkpoint`.
+    fn failed_at(&mut self, checkpoint: Checkpoint, setback: Setback) {
+        if self.at() != checkpoint {
+            return;
+        }
+        self.live.busy = None;
+        let salt = self.live.deal.uuid.as_bytes().first().copied().unwrap_or(0);
+        match setback.class {
+            Class::Stopped => {}
+            Class::Fatal => self.end(setback.reason),
+            Class::Manual => {
+                self.log(
+                    log::Level::Error,
+                    format!("waits for the operator: {}", setback.reason),
+                );
+                let deal = self.deal();
+                deal.error = setback.reason;
+                deal.hold = Hold::Manual;
+                self.out.changed = true;
+            }
+            Class::Auto => {
+                let tries = if setback.progress {
+                    1
+                } else {
+                    self.live.deal.tries.saturating_add(1)
+                };
+                let wait = self
+                    .terms
+                    .backoff(tries, salt)
+                    .max(setback.wait.unwrap_or(0).min(WAIT_ASKED_MAX));
+                let until = self.now.saturating_add(wait);
+                self.log(
+                    log::Level::Warn,
+                    format!(
+                        "try {tries} failed, next in {} s: {}",
+                        wait.div_ceil(1_000),
+                        setback.reason
+                    ),
+                );
+                let deal = self.deal();
+                deal.tries = tries;
+                deal.error = setback.reason;
+                deal.hold = Hold::Auto { until };
+                self.out.changed = true;
+                self.out.effects.push(Effect::WakeUp(until));
+            }
+        }
+    }
+
+    /// Ends the deal and gives back what it held.
+    fn end(&mut self, reason: String) {
+        if matches!(self.live.busy, Some(Effect::StartPass)) {
+            self.out.effects.push(Effect::StopPass);
+        }
+        self.log(log::Level::Error, format!("failed: {reason}"));
+        let now = self.now;
+        let deal = self.deal();
+        deal.checkpoint = Checkpoint::Complete;
+        deal.checkpoint_at = now;
+        deal.error = reason;
+        deal.hold = Hold::None;
+        self.live.busy = None;
+        self.out.changed = true;
+        self.out.effects.push(Effect::DropStaging);
+    }
+}

@@ -1,0 +1,17 @@
+//! Tests of the room.
+
+mod admit;
+mod checkpoint;
+mod filter;
+mod judge;
+mod ledger;
+mod order;
+mod record;
+mod restart;
+pub(crate) mod samples;
+mod setback;
+mod status;
+mod step;
+mod terms;
+mod walk;
+mod wishes;

@@ -1,0 +1,363 @@
+//! Every event in every checkpoint.
+
+use super::samples::{
+    NOW, START, at, matching, message, play, replacement, resting, running, uuid,
+};
+use crate::deal::checkpoint::ALL;
+use crate::deal::step::{Class, Effect, Event, Pass, Setback, Verb, step};
+use crate::deal::{Checkpoint, Hold, Import, Sector, Terms};
+use Checkpoint::{
+    Accepted, AddedPiece, Complete, IndexedAndAnnounced, PublishConfirmed, Published, Transferred,
+};
+
+/// Feeds the event to a running deal at each checkpoint; where the table is silent nothing may happen.
+#[track_caller]
+fn check(event: &Event, expected: &[(Checkpoint, &str)]) {
+    for checkpoint in ALL {
+        let expected = expected
+            .iter()
+            .find(|(at, _)| *at == checkpoint)
+            .map_or("-", |(_, text)| text);
+        let mut live = running(checkpoint);
+        let before = live.deal.clone();
+        let shown = play(&mut live, event.clone());
+        assert_eq!(shown, expected, "{event:?} at {checkpoint}");
+        if shown == "-" || shown.starts_with("refused") {
+            assert_eq!(live.deal, before, "{event:?} at {checkpoint}");
+        }
+    }
+}
+
+fn auto() -> Setback {
+    Setback::new(Class::Auto, "why")
+}
+
+#[test]
+fn resume_leaves_running_work_alone() {
+    check(&Event::Resume, &[]);
+}
+
+#[test]
+fn an_import_is_for_waiting_offline_deals() {
+    let online = "refused: deal 01010101-0101-0101-0101-010101010101 is not an offline deal";
+    let import = Event::Imported(Import {
+        path: "/a.car".to_owned(),
+        delete_after: false,
+    });
+    check(&import, &ALL.map(|checkpoint| (checkpoint, online)));
+}
+
+#[test]
+fn a_pass_ends() {
+    check(
+        &Event::Passed(matching()),
+        &[(Accepted, "Transferred → Publish")],
+    );
+    check(
+        &Event::PassFailed(auto()),
+        // The first wait is 5 s; the salt of UUID 01… adds 4 ms.
+        &[(Accepted, "Accepted until +5004 → WakeUp(+5004): why")],
+    );
+}
+
+#[test]
+fn a_wrong_commitment_ends_an_online_deal() {
+    let wrong = Event::Passed(Pass {
+        commitment: Some([8; 32]),
+        natural: [7; 32],
+        bytes: 2_000,
+    });
+    let text = format!(
+        "Complete → StopPass → DropStaging: failed to verify CommP: commP expected={}, actual={}: commp mismatch",
+        crate::filecoin::cids::piece_cid(&[9; 32]),
+        crate::filecoin::cids::piece_cid(&[8; 32]),
+    )
+    // The pass has ended by itself.
+    .replace(" → StopPass", "");
+    check(&wrong, &[(Accepted, &text)]);
+}
+
+#[test]
+fn missing_data_is_noticed_before_anything_is_begun() {
+    check(&Event::DataMissing("cut".to_owned()), &[]);
+}
+
+#[test]
+fn an_order_is_noted() {
+    let mut live = running(Transferred);
+    play(&mut live, Event::Ordered(uuid(3)));
+    assert_eq!(live.deal.order, Some(uuid(3)));
+    assert_eq!(live.busy, Some(Effect::Publish));
+}
+
+#[test]
+fn a_publish_message_is_sent() {
+    check(
+        &Event::PublishSent(message()),
+        &[(Transferred, "Published → WatchMessage")],
+    );
+    let failed = Event::PublishFailed {
+        setback: auto(),
+        unsent: true,
+    };
+    check(
+        &failed,
+        &[(Transferred, "Transferred until +5004 → WakeUp(+5004): why")],
+    );
+}
+
+#[test]
+fn a_publish_message_is_confirmed() {
+    let confirmed = Event::Confirmed {
+        message: replacement(),
+        exit_code: 0,
+        deal_id: Some(77),
+    };
+    check(&confirmed, &[(Published, "PublishConfirmed → AddPiece")]);
+    // Edge case 84.
+    let mut live = running(Published);
+    play(&mut live, confirmed);
+    assert_eq!(live.deal.publish_cid, Some(replacement()));
+    assert_eq!(live.deal.chain_deal_id, Some(77));
+    assert!(live.deal.handing_over, "stored with the same commit");
+}
+
+#[test]
+fn a_piece_is_added() {
+    let sector = Sector {
+        number: 8,
+        offset: 128,
+    };
+    check(
+        &Event::PieceAdded(sector),
+        &[(PublishConfirmed, "AddedPiece → Index")],
+    );
+    check(
+        &Event::AddPieceFailed(auto()),
+        &[(
+            PublishConfirmed,
+            "PublishConfirmed until +5004 → WakeUp(+5004): why",
+        )],
+    );
+    let mut live = running(PublishConfirmed);
+    play(&mut live, Event::PieceAdded(sector));
+    assert_eq!(live.deal.sector, Some(sector));
+}
+
+#[test]
+fn a_piece_is_indexed() {
+    check(
+        &Event::Indexed,
+        &[(AddedPiece, "IndexedAndAnnounced → WatchSector")],
+    );
+    check(
+        &Event::IndexFailed(auto()),
+        &[(AddedPiece, "AddedPiece until +5004 → WakeUp(+5004): why")],
+    );
+}
+
+fn seen(state: &str, ended: bool, holds_deal: bool) -> Event {
+    Event::SectorSeen {
+        state: state.to_owned(),
+        ended,
+        holds_deal,
+    }
+}
+
+#[test]
+fn a_sector_is_watched_to_its_end() {
+    let at = IndexedAndAnnounced;
+    check(
+        &seen("PreCommit1", false, true),
+        &[(at, "IndexedAndAnnounced → WatchSector")],
+    );
+    check(&seen("Proving", true, true), &[(at, "IndexedAndAnnounced")]);
+    // Edge case 88.
+    check(
+        &seen("Removed", true, false),
+        &[(
+            at,
+            "Complete → DropStaging: storage failed - deal not found in sector",
+        )],
+    );
+    let mut live = running(at);
+    play(&mut live, seen("PreCommit1", false, false));
+    assert_eq!(
+        (live.deal.sealing.as_str(), live.deal.ended()),
+        ("PreCommit1", false)
+    );
+    play(&mut live, seen("Proving", true, true));
+    assert_eq!(
+        (live.deal.sealing.as_str(), live.deal.ended()),
+        ("Proving", true)
+    );
+    // A sealed deal is not looked at again.
+    assert_eq!(play(&mut live, Event::Resume), "-");
+}
+
+#[test]
+fn an_unchanged_sector_stores_nothing() {
+    let mut live = running(IndexedAndAnnounced);
+    live.deal.sealing = "PreCommit2".to_owned();
+    let outcome = step(
+        &mut live,
+        seen("PreCommit2", false, true),
+        NOW,
+        &Terms::default(),
+    );
+    assert!(!outcome.changed && outcome.lines.is_empty());
+    assert_eq!(outcome.effects, [Effect::WatchSector]);
+}
+
+#[test]
+fn the_head_before_the_start_epoch_means_nothing() {
+    check(&Event::Head(START), &[]);
+}
+
+#[test]
+fn a_start_epoch_passes() {
+    let text = |epoch: i64| {
+        format!(
+            "deal proposal must be proven on chain by deal proposal start epoch {START}, \
+             but it has expired: current chain height: {epoch}"
+        )
+    };
+    let ended = |epoch| format!("Complete → DropStaging: {}", text(epoch));
+    let stopped = |epoch| format!("Complete → StopPass → DropStaging: {}", text(epoch));
+    let soon = START + 1;
+    check(
+        &Event::Head(soon),
+        &[(Accepted, &stopped(soon)), (Transferred, &ended(soon))],
+    );
+    // A message that nobody has executed by then never will be.
+    check(
+        &Event::Head(START + 900),
+        &[
+            (Accepted, &stopped(START + 900)),
+            (Transferred, &ended(START + 900)),
+        ],
+    );
+    let late = START + 901;
+    check(
+        &Event::Head(late),
+        &[
+            (Accepted, &stopped(late)),
+            (Transferred, &ended(late)),
+            (Published, &ended(late)),
+        ],
+    );
+}
+
+#[test]
+fn members_of_an_order_wait_for_it() {
+    let mut live = running(Transferred);
+    live.deal.order = Some(uuid(3));
+    assert_eq!(play(&mut live, Event::Head(START + 900)), "-");
+    assert!(play(&mut live, Event::Head(START + 901)).starts_with("Complete"));
+}
+
+#[test]
+fn an_offline_deal_that_waits_for_its_data_expires_too() {
+    let mut live = resting(super::samples::offline());
+    let shown = play(&mut live, Event::Head(START + 1));
+    assert!(shown.starts_with("Complete → DropStaging: deal proposal must"));
+}
+
+#[test]
+fn verbs_are_for_those_who_can_follow() {
+    let not_waiting =
+        "refused: deal 01010101-0101-0101-0101-010101010101 is not waiting for a retry";
+    let complete = "refused: deal is already complete";
+    // Edge case 90.
+    let mut retry = ALL.map(|checkpoint| (checkpoint, not_waiting)).to_vec();
+    retry[6].1 = complete;
+    check(&Event::Operator(Verb::Retry), &retry);
+
+    // Edge case 71.
+    let mut cancel = ALL
+        .map(|checkpoint| (checkpoint, "refused: transfer already complete"))
+        .to_vec();
+    cancel[0].1 = "Complete → StopPass → DropStaging: Cancelled";
+    cancel[6].1 = complete;
+    check(&Event::Operator(Verb::Cancel), &cancel);
+
+    let running = "refused: the deal 01010101-0101-0101-0101-010101010101 is running; cannot fail running deal";
+    check(
+        &Event::Operator(Verb::Fail),
+        &[
+            (Accepted, running),
+            (
+                Transferred,
+                "Complete → DropStaging: user manually terminated the deal",
+            ),
+            (
+                Published,
+                "refused: the publish message is on its way: its outcome must be known first",
+            ),
+            (PublishConfirmed, running),
+            (AddedPiece, running),
+            (
+                IndexedAndAnnounced,
+                "refused: the deal is already with the sealer",
+            ),
+            (Complete, complete),
+        ],
+    );
+}
+
+#[test]
+fn a_checkpoint_clears_what_went_wrong_before() {
+    let mut live = running(Accepted);
+    live.deal.error = "an old error".to_owned();
+    live.deal.tries = 4;
+    live.deal.hold = Hold::Auto { until: NOW };
+    let later = NOW + 5;
+    step(
+        &mut live,
+        Event::Passed(matching()),
+        later,
+        &Terms::default(),
+    );
+    let deal = live.deal;
+    assert_eq!(
+        (deal.error.as_str(), deal.tries, deal.hold),
+        ("", 0, Hold::None)
+    );
+    assert_eq!((deal.checkpoint_at, deal.updated), (later, later));
+    assert_eq!(deal.created, NOW);
+    assert_eq!(deal.payload_size, 1_999);
+}
+
+#[test]
+fn the_whole_way() {
+    let mut live = resting(at(Accepted));
+    let way = [
+        (Event::Resume, "Accepted → StartPass"),
+        (Event::Passed(matching()), "Transferred → Publish"),
+        (Event::Ordered(uuid(3)), "Transferred"),
+        (Event::PublishSent(message()), "Published → WatchMessage"),
+        (
+            Event::Confirmed {
+                message: message(),
+                exit_code: 0,
+                deal_id: Some(1),
+            },
+            "PublishConfirmed → AddPiece",
+        ),
+        (
+            Event::PieceAdded(Sector {
+                number: 1,
+                offset: 0,
+            }),
+            "AddedPiece → Index",
+        ),
+        (Event::Indexed, "IndexedAndAnnounced → WatchSector"),
+        (seen("Proving", true, true), "IndexedAndAnnounced"),
+    ];
+    for (event, expected) in way {
+        assert!(!live.deal.ended());
+        assert_eq!(play(&mut live, event), expected);
+    }
+    assert!(live.deal.ended());
+    assert_eq!(live.busy, None);
+}

@@ -1,0 +1,242 @@
+//! Whatever happens in whatever order, a deal stays a deal: what holds after every step of a random walk.
+
+use super::samples::{HEAD, NOW, START, message, offline, online, replacement, resting, uuid};
+use crate::deal::record::Hold;
+use crate::deal::step::{Class, Effect, Event, Live, Outcome, Pass, Setback, Verb, step};
+use crate::deal::{Checkpoint, Deal, Import, Sector, Terms};
+use proptest::prelude::*;
+
+fn setbacks() -> impl Strategy<Value = Setback> {
+    let class = prop_oneof![
+        Just(Class::Stopped),
+        Just(Class::Auto),
+        Just(Class::Auto),
+        Just(Class::Manual),
+        Just(Class::Fatal),
+    ];
+    (class, any::<bool>(), any::<Option<u64>>()).prop_map(|(class, progress, wait)| Setback {
+        class,
+        reason: "why".to_owned(),
+        progress,
+        wait,
+    })
+}
+
+fn events() -> impl Strategy<Value = Event> {
+    let pass = any::<bool>().prop_map(|right| {
+        let root = if right { [9; 32] } else { [8; 32] };
+        Event::Passed(Pass {
+            commitment: Some(root),
+            natural: root,
+            bytes: 2_000,
+        })
+    });
+    let confirmed = (0..3_i64, any::<Option<u64>>()).prop_map(|(code, deal_id)| Event::Confirmed {
+        message: replacement(),
+        exit_code: code / 2,
+        deal_id,
+    });
+    let seen = any::<(bool, bool)>().prop_map(|(ended, holds_deal)| Event::SectorSeen {
+        state: format!("ended {ended}"),
+        ended,
+        holds_deal,
+    });
+    let verb = prop_oneof![Just(Verb::Retry), Just(Verb::Cancel), Just(Verb::Fail)];
+    prop_oneof![
+        3 => Just(Event::Resume),
+        2 => any::<bool>().prop_map(|delete_after| {
+            let path = "/a.car".to_owned();
+            Event::Imported(Import { path, delete_after })
+        }),
+        1 => Just(Event::DataMissing("gone".to_owned())),
+        4 => pass,
+        2 => setbacks().prop_map(Event::PassFailed),
+        2 => (1..4_u8).prop_map(|number| Event::Ordered(uuid(number))),
+        4 => Just(Event::PublishSent(message())),
+        2 => (setbacks(), any::<bool>())
+            .prop_map(|(setback, unsent)| Event::PublishFailed { setback, unsent }),
+        4 => confirmed,
+        4 => any::<(u64, u64)>()
+            .prop_map(|(number, offset)| Event::PieceAdded(Sector { number, offset })),
+        2 => setbacks().prop_map(Event::AddPieceFailed),
+        4 => Just(Event::Indexed),
+        2 => setbacks().prop_map(Event::IndexFailed),
+        3 => seen,
+        1 => prop_oneof![Just(HEAD), Just(START), Just(START + 1), Just(START + 901)]
+            .prop_map(Event::Head),
+        2 => verb.prop_map(Event::Operator),
+    ]
+}
+
+/// An effect whose report will come, as against what is done in passing.
+fn is_work(effect: &Effect) -> bool {
+    !matches!(
+        effect,
+        Effect::StopPass | Effect::WakeUp(_) | Effect::DropStaging
+    )
+}
+
+/// The work that belongs to a checkpoint.
+fn belongs(effect: Effect, checkpoint: Checkpoint) -> bool {
+    let home = match effect {
+        Effect::StartPass => Checkpoint::Accepted,
+        Effect::Publish => Checkpoint::Transferred,
+        Effect::WatchMessage => Checkpoint::Published,
+        Effect::AddPiece { .. } => Checkpoint::PublishConfirmed,
+        Effect::Index => Checkpoint::AddedPiece,
+        Effect::WatchSector => Checkpoint::IndexedAndAnnounced,
+        Effect::StopPass | Effect::WakeUp(_) | Effect::DropStaging => return false,
+    };
+    home == checkpoint
+}
+
+fn check(before: &Live, after: &Live, outcome: &Outcome, event: &Event) {
+    let (was, deal) = (&before.deal, &after.deal);
+    let work: Vec<Effect> = outcome.effects.iter().copied().filter(is_work).collect();
+    if outcome.refused.is_some() || was.ended() {
+        assert_eq!(was, deal, "{event:?}");
+        assert!(outcome.effects.is_empty() && !outcome.changed, "{event:?}");
+    }
+    assert!(was == deal || outcome.changed, "{event:?} is not stored");
+    // One thing at a time, and what is asked for is what is awaited.
+    assert!(work.len() <= 1, "{event:?}: {work:?}");
+    if let Some(effect) = work.first() {
+        assert_eq!(after.busy, Some(*effect), "{event:?}");
+    }
+    if let Some(busy) = after.busy {
+        assert!(belongs(busy, deal.checkpoint), "{event:?}: {busy:?}");
+        assert_eq!(deal.hold, Hold::None, "{event:?}");
+    }
+    // A wait has an end.
+    if let Hold::Auto { until } = deal.hold
+        && deal.hold != was.hold
+    {
+        assert!(
+            outcome.effects.contains(&Effect::WakeUp(until)),
+            "{event:?}"
+        );
+    }
+    // An end clears up, once.
+    let ends = deal.checkpoint == Checkpoint::Complete && was.checkpoint != Checkpoint::Complete;
+    assert_eq!(
+        outcome.effects.contains(&Effect::DropStaging),
+        ends,
+        "{event:?}"
+    );
+    assert!(
+        !ends || !deal.error.is_empty(),
+        "{event:?}: an end has a reason"
+    );
+    // A deal goes on by one checkpoint, back to be published or fetched again, or to its end.
+    let (from, to) = (was.checkpoint.number(), deal.checkpoint.number());
+    let back = matches!(
+        (was.checkpoint, deal.checkpoint),
+        (Checkpoint::Published, Checkpoint::Transferred)
+            | (Checkpoint::Transferred, Checkpoint::Accepted)
+    );
+    assert!(
+        to == from || to == from + 1 || back || ends,
+        "{event:?}: {from} to {to}"
+    );
+    // A deal without a message has no deal ID, and only its members know an order.
+    let confirmed = deal.checkpoint >= Checkpoint::PublishConfirmed;
+    assert!(confirmed || deal.chain_deal_id.is_none(), "{event:?}");
+    assert!(
+        deal.order.is_none() || deal.checkpoint != Checkpoint::Accepted,
+        "{event:?}"
+    );
+    let changed_order = was.order.is_some() && deal.order != was.order;
+    assert!(!changed_order || deal.order.is_none(), "{event:?}");
+    if let Some(Effect::AddPiece { look_first }) = work.first() {
+        assert!(deal.handing_over);
+        assert_eq!(
+            *look_first, was.handing_over,
+            "offered blindly once at most"
+        );
+    }
+    assert_eq!(Deal::decode(&deal.encode()).as_ref(), Ok(deal));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_walk_keeps_the_rules(
+        is_offline in any::<bool>(),
+        events in proptest::collection::vec((events(), 0..20_000_u64), 1..60),
+    ) {
+        let mut live = resting(if is_offline { offline() } else { online() });
+        let mut now = NOW;
+        let terms = Terms::default();
+        for (event, pause) in events {
+            now += pause;
+            let before = live.clone();
+            let outcome = step(&mut live, event.clone(), now, &terms);
+            check(&before, &live, &outcome, &event);
+            prop_assert!(!outcome.changed || live.deal.updated == now);
+        }
+    }
+
+    /// With reports that belong to what is under way, every deal comes to its end.
+    #[test]
+    fn a_deal_that_is_served_comes_to_its_end(failures in proptest::collection::vec(setbacks(), 0..12)) {
+        let terms = Terms::default();
+        let mut live = resting(online());
+        let mut failures: Vec<Setback> = failures
+            .into_iter()
+            .filter(|setback| setback.class != Class::Stopped)
+            .collect();
+        let mut now = NOW;
+        let mut event = Event::Resume;
+        for _ in 0..200 {
+            let outcome = step(&mut live, event, now, &terms);
+            prop_assert_eq!(&outcome.refused, &None);
+            if live.deal.ended() {
+                return Ok(());
+            }
+            event = match (live.deal.hold, live.busy) {
+                (Hold::Manual, _) => Event::Operator(Verb::Retry),
+                (Hold::Auto { until }, _) => {
+                    now = until;
+                    Event::Resume
+                }
+                (Hold::None, Some(busy)) => report(busy, failures.pop()),
+                (Hold::None, None) => panic!("nothing will ever happen: {:?}", live.deal),
+            };
+        }
+        prop_assert!(false, "still going: {:?}", live.deal);
+    }
+}
+
+/// What comes of a work that was asked for.
+fn report(busy: Effect, failure: Option<Setback>) -> Event {
+    match (busy, failure) {
+        (Effect::StartPass, Some(setback)) => Event::PassFailed(setback),
+        (Effect::StartPass, None) => Event::Passed(super::samples::matching()),
+        (Effect::Publish, Some(setback)) => Event::PublishFailed {
+            unsent: setback.progress,
+            setback,
+        },
+        (Effect::Publish, None) => Event::PublishSent(message()),
+        (Effect::WatchMessage, failure) => Event::Confirmed {
+            message: message(),
+            exit_code: i64::from(failure.is_some()),
+            deal_id: Some(5),
+        },
+        (Effect::AddPiece { .. }, Some(setback)) => Event::AddPieceFailed(setback),
+        (Effect::AddPiece { .. }, None) => Event::PieceAdded(Sector {
+            number: 1,
+            offset: 0,
+        }),
+        (Effect::Index, Some(setback)) => Event::IndexFailed(setback),
+        (Effect::Index, None) => Event::Indexed,
+        (Effect::WatchSector, failure) => Event::SectorSeen {
+            state: "a state".to_owned(),
+            ended: failure.is_none(),
+            holds_deal: true,
+        },
+        (Effect::StopPass | Effect::WakeUp(_) | Effect::DropStaging, _) => {
+            unreachable!("nobody waits for these")
+        }
+    }
+}
