@@ -15,3 +15,5 @@ pub mod rpc;
 pub mod wire;
 
 pub mod deal;
+
+pub mod transfer;
