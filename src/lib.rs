@@ -16,4 +16,5 @@ pub mod wire;
 
 pub mod deal;
 
+pub mod store;
 pub mod transfer;

@@ -1,0 +1,113 @@
+//! Commits that are asked for at the same time share transactions.
+
+use super::super::{Store, StoreError, Write};
+use super::{Disk, deal, done, keep, put, store};
+use crate::deal::tests::samples::uuid;
+
+const COMMITS: u8 = 250;
+
+#[test]
+fn commits_that_wait_share_one_transaction() {
+    let disk = Disk::default();
+    let store = store(&disk);
+    keep(&store, vec![put(&deal(1))]);
+    let before = disk.syncs();
+    keep(&store, vec![put(&deal(2))]);
+    let alone = disk.syncs() - before;
+    assert!(alone > 0, "a commit is synced");
+
+    disk.hold();
+    let (first, _told) = done();
+    store.commit(vec![put(&deal(3))], first);
+    // Two for each, so that the order within a deal can be looked at.
+    let mut all = Vec::new();
+    for number in 0..COMMITS {
+        for error in ["first", "second"] {
+            let (done, told) = done();
+            let mut deal = deal(number);
+            deal.error = error.to_owned();
+            store.commit(vec![put(&deal)], done);
+            all.push(told);
+        }
+    }
+    let before = disk.syncs();
+    for told in &all {
+        assert!(told.try_recv().is_err(), "told before anything is synced");
+    }
+    disk.release();
+    for told in all {
+        assert_eq!(told.recv().unwrap(), Ok(()));
+    }
+    // The first one alone, perhaps with a few others, then everything else; a growing file syncs once more.
+    let together = disk.syncs() - before;
+    assert!(
+        together <= 5 * alone,
+        "{together} syncs for {COMMITS} deals"
+    );
+    for number in 0..COMMITS {
+        let kept = store.deal(uuid(number)).unwrap().unwrap();
+        assert_eq!(kept.error, "second", "in the order of asking");
+    }
+}
+
+#[test]
+fn nothing_is_said_before_it_is_synced() {
+    let disk = Disk::default();
+    let store = store(&disk);
+    let before = disk.syncs();
+    disk.hold();
+    let (done, told) = done();
+    store.commit(vec![put(&deal(1))], done);
+    let early = told.recv_timeout(std::time::Duration::from_millis(50));
+    assert!(early.is_err(), "{early:?}");
+    assert_eq!(store.deal(uuid(1)), Ok(None), "not readable either");
+    disk.release();
+    assert_eq!(told.recv().unwrap(), Ok(()));
+    assert!(disk.syncs() > before);
+}
+
+#[test]
+fn what_waits_when_the_store_is_closed_is_still_written() {
+    let disk = Disk::default();
+    let closing = store(&disk);
+    disk.hold();
+    let told: Vec<_> = (1..=20)
+        .map(|number| {
+            let (done, told) = done();
+            closing.commit(vec![put(&deal(number))], done);
+            told
+        })
+        .collect();
+    let closer = std::thread::spawn(move || drop(closing));
+    disk.release();
+    closer.join().unwrap();
+    for told in told {
+        assert_eq!(told.recv().unwrap(), Ok(()));
+    }
+    assert_eq!(store(&disk).live().unwrap().len(), 20);
+}
+
+#[test]
+fn a_disk_that_fails_fails_everybody_who_waited() {
+    let disk = Disk::default();
+    let store = store(&disk);
+    keep(&store, vec![put(&deal(1))]);
+    disk.hold();
+    disk.cut_at(disk.syncs());
+    let told: Vec<_> = (2..=10)
+        .map(|number| {
+            let (done, told) = done();
+            store.commit(vec![put(&deal(number))], done);
+            told
+        })
+        .collect();
+    disk.release();
+    for told in told {
+        let result = told.recv().unwrap();
+        assert!(matches!(result, Err(StoreError::Database(_))), "{result:?}");
+    }
+    // It stays so until the file is opened again.
+    let (done, told) = done();
+    store.commit(vec![Write::DropSave(uuid(1))], done);
+    assert!(told.recv().unwrap().is_err());
+}
