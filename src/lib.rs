@@ -16,5 +16,6 @@ pub mod wire;
 
 pub mod deal;
 
+pub mod p2p;
 pub mod store;
 pub mod transfer;
