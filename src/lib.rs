@@ -16,6 +16,7 @@ pub mod wire;
 
 pub mod deal;
 
+pub mod chain;
 pub mod p2p;
 pub mod store;
 pub mod transfer;

@@ -1,0 +1,83 @@
+//! Why a question to the chain has no answer.
+
+use crate::rpc::RpcError;
+use std::fmt;
+
+/// Why a question to the chain has no answer. No variant holds a token or more of an address than host and port.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ChainError {
+    /// No connection, a time-out, an HTTP status without a JSON-RPC body: worth another try later. The text names
+    /// method, host, phase and reason.
+    Unreachable(String),
+    /// HTTP 401: the token is wrong.
+    Unauthorized,
+    /// The token lacks a permission; the text names the method.
+    Forbidden(String),
+    /// The node answered with an error.
+    Refused {
+        /// The node's code (chain-sealer-rpc A.4); most of Lotus' errors have 1, most of Forest's -32603.
+        code: i64,
+        /// The method's name, then the node's words.
+        message: String,
+    },
+    /// The answer did not have the documented form; the text names the method and what is wrong.
+    Malformed(String),
+}
+
+impl ChainError {
+    /// Whether the node says that there is no such actor: code 11, or Lotus' and Forest's texts where the code is the
+    /// one for everything (chain-sealer-rpc A.4, B.4).
+    pub fn is_actor_not_found(&self) -> bool {
+        match self {
+            Self::Refused { code: 11, .. } => true,
+            Self::Refused { message, .. } => message.contains("actor not found"),
+            _ => false,
+        }
+    }
+}
+
+impl fmt::Display for ChainError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unreachable(text) => write!(f, "the chain node is not reachable: {text}"),
+            Self::Unauthorized => f.write_str("the chain node does not accept the token"),
+            Self::Forbidden(text) => write!(f, "the chain node's token is not enough: {text}"),
+            Self::Refused { code, message } => {
+                write!(f, "the chain node answered with error {code}: {message}")
+            }
+            Self::Malformed(text) => {
+                write!(f, "the chain node answered in an unexpected form: {text}")
+            }
+        }
+    }
+}
+
+impl std::error::Error for ChainError {}
+
+impl From<RpcError> for ChainError {
+    fn from(error: RpcError) -> Self {
+        match error {
+            RpcError::Unreachable {
+                endpoint,
+                method,
+                phase,
+                reason,
+            } => Self::Unreachable(format!("{method} at {endpoint}, while {phase}: {reason}")),
+            RpcError::Unauthorized { .. } => Self::Unauthorized,
+            RpcError::Forbidden { method, message } => {
+                Self::Forbidden(format!("{method}: {message}"))
+            }
+            RpcError::Refused {
+                method,
+                code,
+                message,
+            } => Self::Refused {
+                code,
+                message: format!("{method}: {message}"),
+            },
+            RpcError::Malformed { method, reason } => {
+                Self::Malformed(format!("{method}: {reason}"))
+            }
+        }
+    }
+}

@@ -1,0 +1,444 @@
+//! The node's methods, one function each, with v1 parameter lists (chain-sealer-rpc B and C.2).
+
+use super::ChainError;
+use super::answer::Answer;
+use crate::filecoin::json;
+use crate::filecoin::message::Message;
+use crate::filecoin::{Address, ChainEpoch, Signature, TokenAmount};
+use crate::rpc::{Client, Endpoint, Limits, Patience, Version};
+use cid::Cid;
+use serde_json::{Value, json as object};
+use std::collections::BTreeSet;
+use std::sync::{Mutex, PoisonError};
+use uuid::Uuid;
+
+/// Warnings that are remembered as said; beyond this number further ones are said again.
+const SAID_MAX: usize = 64;
+
+/// A Lotus-compatible chain node: its methods in Rust's types. Blocking; shared by threads.
+#[derive(Debug)]
+pub struct Node {
+    client: Client,
+    /// Warnings that were logged: facts are read every few seconds and would repeat them.
+    said: Mutex<BTreeSet<String>>,
+}
+
+/// A tipset: enough of it to read state at it and to tell the time by it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tipset {
+    /// Height in epochs.
+    pub epoch: ChainEpoch,
+    /// Seconds since 1970 that its blocks carry.
+    pub timestamp: u64,
+    /// Its key in the node's own form, to be passed on as it is.
+    pub(super) key: Value,
+}
+
+/// What the chain says of a storage provider (chain-sealer-rpc B.3).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MinerInfo {
+    /// ID address.
+    pub owner: Address,
+    /// ID address.
+    pub worker: Address,
+    /// ID addresses.
+    pub controls: Vec<Address>,
+    /// Text of the peer ID.
+    pub peer_id: Option<String>,
+    /// Binary multiaddrs.
+    pub multiaddrs: Vec<Vec<u8>>,
+    /// Bytes.
+    pub sector_size: u64,
+}
+
+/// An account with the market actor: `escrow` includes `locked`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MarketBalance {
+    /// All that was deposited and not withdrawn.
+    pub escrow: TokenAmount,
+    /// The part that live deals hold.
+    pub locked: TokenAmount,
+}
+
+impl MarketBalance {
+    /// What new deals may use.
+    #[allow(clippy::arithmetic_side_effects)] // numbers without a width
+    pub fn available(&self) -> TokenAmount {
+        &self.escrow - &self.locked
+    }
+}
+
+/// The result of a simulated message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CallResult {
+    /// 0 if the message would succeed.
+    pub exit_code: i64,
+    /// CBOR of the return value.
+    pub returned: Vec<u8>,
+    /// The node's words when it would not.
+    pub error: String,
+}
+
+/// An executed message as a search finds it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    /// The CID that was executed; not the asked one if the message was replaced.
+    pub message: Cid,
+    /// Height of the tipset after the one that holds the message.
+    pub epoch: ChainEpoch,
+    /// 0 if it did what it was sent for.
+    pub exit_code: i64,
+    /// CBOR of the return value.
+    pub returned: Vec<u8>,
+}
+
+/// The node's name and version.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeVersion {
+    /// Version text.
+    pub version: String,
+    /// Seconds between epochs.
+    pub block_delay: u64,
+    /// `lotus`, `forest`, …; empty with nodes that do not say.
+    pub agent: String,
+}
+
+impl Node {
+    /// A client for one node or a comma-separated list of equal ones (chain-sealer-rpc A.1).
+    ///
+    /// # Errors
+    /// [`crate::rpc::EndpointError`].
+    pub fn new(endpoints: &str, limits: Limits) -> Result<Self, crate::rpc::EndpointError> {
+        let endpoints = Endpoint::parse_list(endpoints, Version::V1)?;
+        Ok(Self {
+            client: Client::new(endpoints, limits),
+            said: Mutex::default(),
+        })
+    }
+
+    /// Logs a warning that stays true once per process.
+    pub(super) fn warn_once(&self, text: String) {
+        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        if !said.contains(&text) {
+            log::warn!("{text}");
+            if said.len() < SAID_MAX {
+                said.insert(text);
+            }
+        }
+    }
+
+    /// `host:port` of each node, for messages to people.
+    pub fn names(&self) -> Vec<String> {
+        self.client
+            .endpoints()
+            .iter()
+            .map(Endpoint::to_string)
+            .collect()
+    }
+
+    fn read(&self, method: &'static str, params: &Value) -> Result<Value, ChainError> {
+        Ok(self.client.call(method, params, Patience::Short)?)
+    }
+
+    /// The head of the chain.
+    pub fn head(&self) -> Result<Tipset, ChainError> {
+        self.tipset("ChainHead")
+    }
+
+    /// The newest tipset that the node holds for final.
+    pub fn finalized(&self) -> Result<Tipset, ChainError> {
+        self.tipset("ChainGetFinalizedTipSet")
+    }
+
+    fn tipset(&self, method: &'static str) -> Result<Tipset, ChainError> {
+        let result = self.read(method, &object!([]))?;
+        let answer = Answer::new(method, &result);
+        let key = answer.get("Cids");
+        if key.first().is_null() {
+            return Err(key.wrong("is empty"));
+        }
+        Ok(Tipset {
+            epoch: answer.get("Height").i64()?,
+            timestamp: answer.get("Blocks").first().get("Timestamp").u64()?,
+            key: key.value().clone(),
+        })
+    }
+
+    /// `mainnet`, `calibrationnet`, ….
+    pub fn network_name(&self) -> Result<String, ChainError> {
+        let result = self.read("StateNetworkName", &object!([]))?;
+        Ok(Answer::new("StateNetworkName", &result).text()?.to_owned())
+    }
+
+    /// The network version at the head.
+    pub fn network_version(&self) -> Result<u64, ChainError> {
+        let result = self.read("StateNetworkVersion", &object!([null]))?;
+        Answer::new("StateNetworkVersion", &result).u64()
+    }
+
+    /// The node's name and version.
+    pub fn version(&self) -> Result<NodeVersion, ChainError> {
+        let result = self.read("Version", &object!([]))?;
+        let answer = Answer::new("Version", &result);
+        Ok(NodeVersion {
+            version: answer.get("Version").text()?.to_owned(),
+            block_delay: answer.get("BlockDelay").u64().unwrap_or(0),
+            agent: answer.get("Agent").text().unwrap_or_default().to_owned(),
+        })
+    }
+
+    /// The permissions of our own token (`read`, `write`, `sign`, `admin`); only `read` without a token.
+    pub fn permissions(&self) -> Result<Vec<String>, ChainError> {
+        let token = self
+            .client
+            .endpoints()
+            .first()
+            .and_then(Endpoint::authorization);
+        let Some(token) = token.as_deref().and_then(|t| t.strip_prefix("Bearer ")) else {
+            return Ok(vec!["read".to_owned()]);
+        };
+        let result = self.read("AuthVerify", &object!([token]))?;
+        Answer::new("AuthVerify", &result)
+            .entries()?
+            .map(|entry| Ok(entry.text()?.to_owned()))
+            .collect()
+    }
+
+    /// What the chain says of a storage provider.
+    pub fn miner_info(
+        &self,
+        miner: &Address,
+        at: Option<&Tipset>,
+    ) -> Result<MinerInfo, ChainError> {
+        let params = object!([json::from_address(miner), key(at)]);
+        let result = self.read("StateMinerInfo", &params)?;
+        let answer = Answer::new("StateMinerInfo", &result);
+        let peer_id = answer.get("PeerId");
+        Ok(MinerInfo {
+            owner: answer.get("Owner").address()?,
+            worker: answer.get("Worker").address()?,
+            controls: answer
+                .get("ControlAddresses")
+                .entries()?
+                .map(Answer::address)
+                .collect::<Result<_, _>>()?,
+            peer_id: if peer_id.is_null() {
+                None
+            } else {
+                Some(peer_id.text()?.to_owned()).filter(|p| !p.is_empty())
+            },
+            multiaddrs: answer
+                .get("Multiaddrs")
+                .entries()?
+                .map(Answer::bytes)
+                .collect::<Result<_, _>>()?,
+            sector_size: answer.get("SectorSize").u64()?,
+        })
+    }
+
+    /// The ID address of any address, which is its own ID address if it is one (without asking).
+    pub fn lookup_id(&self, address: &Address, at: Option<&Tipset>) -> Result<Address, ChainError> {
+        if address.actor_id().is_some() {
+            return Ok(address.clone());
+        }
+        let params = object!([json::from_address(address), key(at)]);
+        let result = self.read("StateLookupID", &params)?;
+        let answer = Answer::new("StateLookupID", &result);
+        let id = answer.address()?;
+        match id.actor_id() {
+            Some(_) => Ok(id),
+            None => Err(answer.wrong("is no ID address")),
+        }
+    }
+
+    /// The key address behind an ID or actor address.
+    pub fn account_key(
+        &self,
+        address: &Address,
+        at: Option<&Tipset>,
+    ) -> Result<Address, ChainError> {
+        let params = object!([json::from_address(address), key(at)]);
+        let result = self.read("StateAccountKey", &params)?;
+        Answer::new("StateAccountKey", &result).address()
+    }
+
+    /// An account with the market actor. For a provider: the miner's address, not the worker's.
+    pub fn market_balance(
+        &self,
+        address: &Address,
+        at: Option<&Tipset>,
+    ) -> Result<MarketBalance, ChainError> {
+        let params = object!([json::from_address(address), key(at)]);
+        let result = self.read("StateMarketBalance", &params)?;
+        let answer = Answer::new("StateMarketBalance", &result);
+        Ok(MarketBalance {
+            escrow: answer.get("Escrow").amount()?,
+            locked: answer.get("Locked").amount()?,
+        })
+    }
+
+    /// Smallest and largest collateral a provider may offer for a piece of this padded size.
+    pub fn collateral_bounds(
+        &self,
+        padded_size: u64,
+        verified: bool,
+    ) -> Result<super::CollateralBounds, ChainError> {
+        let params = object!([padded_size, verified, null]);
+        let result = self.read("StateDealProviderCollateralBounds", &params)?;
+        let answer = Answer::new("StateDealProviderCollateralBounds", &result);
+        Ok(super::CollateralBounds {
+            min: answer.get("Min").amount()?,
+            max: answer.get("Max").amount()?,
+        })
+    }
+
+    /// A client's datacap in bytes; None without an entry.
+    pub fn datacap(&self, client: &Address) -> Result<Option<TokenAmount>, ChainError> {
+        let params = object!([json::from_address(client), null]);
+        let result = self.read("StateVerifiedClientStatus", &params)?;
+        let answer = Answer::new("StateVerifiedClientStatus", &result);
+        if answer.is_null() {
+            return Ok(None);
+        }
+        answer.amount().map(Some)
+    }
+
+    /// Balance of an account; zero if there is no such account.
+    pub fn wallet_balance(&self, address: &Address) -> Result<TokenAmount, ChainError> {
+        let result = self.read("WalletBalance", &object!([json::from_address(address)]))?;
+        Answer::new("WalletBalance", &result).amount()
+    }
+
+    /// Whether the node holds the key of this key address (an ID address answers false). Needs `write`.
+    pub fn wallet_has(&self, key: &Address) -> Result<bool, ChainError> {
+        let result = self.read("WalletHas", &object!([json::from_address(key)]))?;
+        Answer::new("WalletHas", &result).bool()
+    }
+
+    /// Signs raw bytes with a key of the node. Needs `sign`.
+    pub fn wallet_sign(&self, key: &Address, bytes: &[u8]) -> Result<Signature, ChainError> {
+        let params = object!([json::from_address(key), json::from_bytes(bytes)]);
+        let result = self.read("WalletSign", &params)?;
+        Answer::new("WalletSign", &result).signature()
+    }
+
+    /// Simulates a message at the head, without regard to signature, nonce and balance.
+    pub fn state_call(&self, message: &Message) -> Result<CallResult, ChainError> {
+        let params = object!([json::from_message(message), null]);
+        let result = self.client.call("StateCall", &params, Patience::Long)?;
+        let answer = Answer::new("StateCall", &result);
+        let receipt = answer.get("MsgRct");
+        Ok(CallResult {
+            exit_code: receipt.get("ExitCode").i64()?,
+            returned: receipt.get("Return").bytes()?,
+            error: answer.get("Error").text().unwrap_or_default().to_owned(),
+        })
+    }
+
+    /// Looks for an executed message from a tipset backwards without limit, replacements included. None: the node knows
+    /// the message, but it has not been executed.
+    pub fn search_message(
+        &self,
+        from: &Tipset,
+        message: &Cid,
+    ) -> Result<Option<Found>, ChainError> {
+        let params = object!([from.key, json::from_cid(Some(message)), -1, true]);
+        let result = self
+            .client
+            .call("StateSearchMsg", &params, Patience::Long)?;
+        let answer = Answer::new("StateSearchMsg", &result);
+        if answer.is_null() {
+            return Ok(None);
+        }
+        let receipt = answer.get("Receipt");
+        Ok(Some(Found {
+            message: answer.get("Message").cid()?,
+            epoch: answer.get("Height").i64()?,
+            exit_code: receipt.get("ExitCode").i64()?,
+            returned: receipt.get("Return").bytes()?,
+        }))
+    }
+
+    /// The message of a CID, signed or not.
+    pub fn get_message(&self, message: &Cid) -> Result<Message, ChainError> {
+        let params = object!([json::from_cid(Some(message))]);
+        let result = self.read("ChainGetMessage", &params)?;
+        Answer::new("ChainGetMessage", &result).form(json::to_message(&result))
+    }
+
+    /// A published deal; None if the chain has none under this ID (never had, or no longer).
+    pub fn market_deal(&self, deal_id: u64) -> Result<Option<super::DealState>, ChainError> {
+        let result = match self.read("StateMarketStorageDeal", &object!([deal_id, null])) {
+            Err(ChainError::Refused { message, .. })
+                if message.contains(&format!("deal {deal_id} not found")) =>
+            {
+                return Ok(None);
+            }
+            other => other?,
+        };
+        let answer = Answer::new("StateMarketStorageDeal", &result);
+        let proposal = answer.get("Proposal");
+        let state = answer.get("State");
+        Ok(Some(super::DealState {
+            proposal: proposal.form(json::to_proposal(proposal.value()))?,
+            // Nodes from before network version 22 do not say.
+            sector_number: state.get("SectorNumber").u64().unwrap_or(0),
+            sector_start_epoch: state.get("SectorStartEpoch").i64()?,
+            slash_epoch: state.get("SlashEpoch").i64()?,
+        }))
+    }
+
+    /// Signs and sends a message with a key of the node: the first node of the list only, one attempt. Lotus sends once
+    /// per `id`, however often it is asked; Forest ignores the id (chain-sealer-rpc C.2, H). Needs `sign`.
+    ///
+    /// Gives the sent message and its CID.
+    pub fn push_message(
+        &self,
+        message: &Message,
+        id: Uuid,
+        fee_max: &TokenAmount,
+    ) -> Result<(Message, Cid), ChainError> {
+        // All three members: Forest refuses a spec that lacks one.
+        let spec = object!({
+            "MaxFee": json::from_amount(fee_max),
+            "MsgUuid": id.to_string(),
+            "MaximizeFeeCap": false,
+        });
+        let params = object!([json::from_message(message), spec]);
+        let result = self
+            .client
+            .call_once("MpoolPushMessage", &params, Patience::Long)?;
+        let answer = Answer::new("MpoolPushMessage", &result);
+        let sent = answer.get("Message");
+        let sent = sent.form(json::to_message(sent.value()))?;
+        Ok((sent, answer.get("CID").cid()?))
+    }
+
+    /// A message in the pool from this sender to this receiver with these parameters, if there is one: its CID. The
+    /// answer of the node can be large; only for nodes that do not keep a message's identity.
+    pub fn pending_like(&self, message: &Message) -> Result<Option<Cid>, ChainError> {
+        let result = self
+            .client
+            .call("MpoolPending", &object!([null]), Patience::Long)?;
+        for entry in Answer::new("MpoolPending", &result).entries()? {
+            let inner = entry.get("Message");
+            // A message that we cannot read is none of ours.
+            let Ok(pending) = json::to_message(inner.value()) else {
+                continue;
+            };
+            if pending.from == message.from
+                && pending.to == message.to
+                && pending.method == message.method
+                && pending.params == message.params
+            {
+                return entry.get("CID").cid().map(Some);
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// A tipset key parameter: the head's for None.
+fn key(at: Option<&Tipset>) -> Value {
+    at.map_or(Value::Null, |tipset| tipset.key.clone())
+}

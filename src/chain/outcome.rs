@@ -1,0 +1,140 @@
+//! What became of a publish message (chain-sealer-rpc D.4, D.7).
+//!
+//! The answer is derived from the chain every time: a re-organisation may execute the message anew, with other deal IDs
+//! or another set of valid deals, and the message itself may have been replaced by one with another fee.
+
+use super::node::Found;
+use super::{ChainError, Node, Outcome};
+use crate::filecoin::market_actor::{self, PublishReturn};
+use crate::filecoin::{Address, DealProposal};
+use cid::Cid;
+use std::collections::BTreeMap;
+
+/// Looks the message up from the head and finds each proposal's deal ID.
+pub(super) fn outcome(
+    node: &Node,
+    message: &Cid,
+    proposals: &[DealProposal],
+) -> Result<Outcome, ChainError> {
+    let head = node.head()?;
+    let found = match node.search_message(&head, message) {
+        Ok(None) => return Ok(Outcome::Pending),
+        Ok(Some(found)) => found,
+        Err(ChainError::Refused { message, .. }) if is_unknown_message(&message) => {
+            return Ok(Outcome::Unknown);
+        }
+        Err(error) => return Err(error),
+    };
+    let deals = if found.exit_code == 0 {
+        deal_ids(node, &found, proposals)?
+    } else {
+        vec![None; proposals.len()]
+    };
+    Ok(Outcome::Executed {
+        message: found.message,
+        // A search cannot find anything above the head it starts from.
+        depth: head.epoch.saturating_sub(found.epoch).max(0),
+        exit_code: found.exit_code,
+        deals,
+    })
+}
+
+/// Lotus and Forest answer with an error for a CID that they never stored, not with null (chain-sealer-rpc B.11).
+fn is_unknown_message(text: &str) -> bool {
+    text.contains("failed to load message") || text.contains("message not found")
+}
+
+fn deal_ids(
+    node: &Node,
+    found: &Found,
+    proposals: &[DealProposal],
+) -> Result<Vec<Option<u64>>, ChainError> {
+    let malformed = |what: &str| ChainError::Malformed(format!("{}: {what}", found.message));
+    let returned = PublishReturn::decode(&found.returned)
+        .map_err(|_| malformed("its return value is no publish result"))?;
+    let sent = node.get_message(&found.message)?;
+    if sent.to != Address::market_actor() || sent.method != market_actor::PUBLISH_STORAGE_DEALS {
+        return Err(malformed("it is no publish message"));
+    }
+    // The parameters, not the node's JSON: a label of bytes is lost there.
+    let sent: Vec<DealProposal> = market_actor::decode_publish(&sent.params)
+        .map_err(|_| malformed("its parameters cannot be read"))?
+        .into_iter()
+        .map(|deal| deal.proposal)
+        .collect();
+    let mut ids = Ids {
+        node,
+        known: BTreeMap::new(),
+    };
+    proposals
+        .iter()
+        .map(|asked| {
+            let position = position(&sent, asked, &mut |address| ids.of(address))?;
+            Ok(position.and_then(|position| returned.deal_id(position)))
+        })
+        .collect()
+}
+
+/// Position of the first proposal that equals this one in every field, addresses compared by what they stand for.
+pub(super) fn position(
+    sent: &[DealProposal],
+    asked: &DealProposal,
+    id_of: &mut dyn FnMut(&Address) -> Result<Address, ChainError>,
+) -> Result<Option<u64>, ChainError> {
+    for (position, candidate) in (0_u64..).zip(sent) {
+        let same_actor = |a: &Address, b: &Address, id_of: &mut dyn FnMut(&Address) -> _| {
+            Ok::<bool, ChainError>(a == b || id_of(a)? == id_of(b)?)
+        };
+        if same_terms(candidate, asked)
+            && same_actor(&candidate.client, &asked.client, id_of)?
+            && same_actor(&candidate.provider, &asked.provider, id_of)?
+        {
+            return Ok(Some(position));
+        }
+    }
+    Ok(None)
+}
+
+/// Whether two proposals agree in all but the addresses.
+fn same_terms(a: &DealProposal, b: &DealProposal) -> bool {
+    // Taken apart so that a new field cannot be forgotten here.
+    let DealProposal {
+        piece_cid,
+        piece_size,
+        verified,
+        client: _,
+        provider: _,
+        label,
+        start_epoch,
+        end_epoch,
+        price_per_epoch,
+        provider_collateral,
+        client_collateral,
+    } = a;
+    *piece_cid == b.piece_cid
+        && *piece_size == b.piece_size
+        && *verified == b.verified
+        && *label == b.label
+        && *start_epoch == b.start_epoch
+        && *end_epoch == b.end_epoch
+        && *price_per_epoch == b.price_per_epoch
+        && *provider_collateral == b.provider_collateral
+        && *client_collateral == b.client_collateral
+}
+
+/// ID addresses that were looked up for one message; bounded by the deals that fit into one.
+struct Ids<'a> {
+    node: &'a Node,
+    known: BTreeMap<Vec<u8>, Address>,
+}
+
+impl Ids<'_> {
+    fn of(&mut self, address: &Address) -> Result<Address, ChainError> {
+        if let Some(id) = self.known.get(address.as_bytes()) {
+            return Ok(id.clone());
+        }
+        let id = self.node.lookup_id(address, None)?;
+        self.known.insert(address.as_bytes().to_vec(), id.clone());
+        Ok(id)
+    }
+}
