@@ -18,5 +18,6 @@ pub mod deal;
 
 pub mod chain;
 pub mod p2p;
+pub mod sealer;
 pub mod store;
 pub mod transfer;

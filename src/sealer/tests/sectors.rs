@@ -1,0 +1,175 @@
+use super::*;
+
+#[test]
+fn a_miner_names_its_actor() {
+    let server = Server::start(|seen| {
+        assert_eq!(
+            (seen.path.as_str(), seen.method().as_str()),
+            ("/rpc/v0", "ActorAddress")
+        );
+        Reply::Result(json!("f01234"))
+    });
+    assert_eq!(miner(&server).actor_address(), Ok(Address::id(1234)));
+    for wrong in [json!(null), json!("<empty>"), json!("x"), json!(7)] {
+        let server = Server::start(move |_| Reply::Result(wrong.clone()));
+        assert!(matches!(
+            miner(&server).actor_address(),
+            Err(SealerError::Malformed(_))
+        ));
+    }
+}
+
+#[test]
+fn a_sector_is_its_state_and_its_deals() {
+    let server = Server::start(|seen| match seen.params().to_string().as_str() {
+        "[1187,false]" => {
+            Reply::Result(json!({"SectorID": 1187, "State": "WaitSeed", "Deals": [70_112_233, 0]}))
+        }
+        "[1188,false]" => Reply::Result(json!({"State": "", "Deals": null})),
+        "[1189,false]" => Reply::Result(json!({"Deals": []})),
+        _ => Reply::Error(200, 1, "sector not found"),
+    });
+    let miner = miner(&server);
+    assert_eq!(
+        miner.sector(1187),
+        Ok(SectorStatus {
+            state: "WaitSeed".to_owned(),
+            deals: vec![70_112_233, 0]
+        })
+    );
+    assert_eq!(miner.sector(1188).unwrap().deals, Vec::<u64>::new());
+    assert!(matches!(miner.sector(1189), Err(SealerError::Malformed(_))));
+    assert!(matches!(
+        miner.sector(1190),
+        Err(SealerError::Refused { code: 1, .. })
+    ));
+}
+
+#[test]
+fn the_summary_counts_sectors_by_state() {
+    let table = [
+        (json!({"Proving": 120, "WaitDeals": 1}), Some(2)),
+        (json!({}), Some(0)),
+        (Value::Null, Some(0)),
+        (json!({"Proving": "x"}), None),
+    ];
+    for (answer, expected) in table {
+        let server = Server::start(move |_| Reply::Result(answer.clone()));
+        assert_eq!(miner(&server).summary().ok().map(|s| s.len()), expected);
+    }
+}
+
+/// A sector with these (deal, piece number, padded size).
+fn sector(pieces: &[(u64, u8, u64)]) -> Value {
+    let deals: Vec<u64> = pieces.iter().map(|p| p.0).collect();
+    let pieces: Vec<Value> = pieces
+        .iter()
+        .map(|(deal, piece, size)| {
+            let cid = cids::piece_cid(&[*piece; 32]).to_string();
+            let info = match deal {
+                0 => Value::Null,
+                id => json!({"DealID": id}),
+            };
+            json!({"Piece": {"Size": size, "PieceCID": {"/": cid}}, "DealInfo": info})
+        })
+        .collect();
+    json!({"State": "WaitDeals", "Deals": deals, "Pieces": pieces})
+}
+
+/// A miner with these sectors.
+fn sectors(list: Vec<(u64, Value)>) -> Server {
+    Server::start(move |seen| match seen.method().as_str() {
+        "SectorsListInStates" if list.is_empty() => Reply::Result(Value::Null),
+        "SectorsListInStates" => {
+            let states = seen.params()[0].as_array().unwrap().clone();
+            for wanted in [
+                "WaitDeals",
+                "PreCommit1",
+                "SnapDealsAddPiece",
+                "PackingFailed",
+            ] {
+                assert!(states.contains(&json!(wanted)), "{wanted}");
+            }
+            for unwanted in ["Proving", "Removed", "FailedUnrecoverable"] {
+                assert!(!states.contains(&json!(unwanted)), "{unwanted}");
+            }
+            Reply::Result(list.iter().map(|(number, _)| json!(number)).collect())
+        }
+        _ => {
+            let number = seen.params()[0].as_u64().unwrap();
+            match list.iter().find(|(n, _)| *n == number) {
+                Some((_, Value::Null)) | None => Reply::Error(200, 1, "not found"),
+                Some((_, status)) => Reply::Result(status.clone()),
+            }
+        }
+    })
+}
+
+#[test]
+fn a_deal_is_found_with_its_place_newest_sector_first() {
+    let piece = cids::piece_cid(&[3; 32]);
+    let server = sectors(vec![
+        (5, sector(&[(70, 3, 2048)])),
+        (9, Value::Null),
+        (7, sector(&[(60, 1, 1024), (0, 0, 1024), (70, 3, 2048)])),
+        (6, json!({"State": "WaitDeals", "Deals": null})),
+    ]);
+    let miner = miner(&server);
+    assert_eq!(
+        miner.find(70, &piece),
+        Ok(Some(SectorPlace {
+            sector: 7,
+            offset: 2048
+        }))
+    );
+    let asked: Vec<Value> = server
+        .seen()
+        .iter()
+        .skip(1)
+        .map(|s| s.params()[0].clone())
+        .collect();
+    assert_eq!(asked, [json!(9), json!(7)]);
+    assert_eq!(miner.find(71, &piece), Ok(None));
+    let calls = server.seen().len();
+    assert_eq!(miner.find(0, &piece), Ok(None), "0 is padding's");
+    assert_eq!(server.seen().len(), calls);
+    assert_eq!(
+        super::miner(&sectors(Vec::new())).find(70, &piece),
+        Ok(None)
+    );
+}
+
+#[test]
+fn the_same_deal_with_another_piece_is_not_taken_for_ours() {
+    let server = sectors(vec![(5, sector(&[(70, 4, 2048)]))]);
+    let result = miner(&server).find(70, &cids::piece_cid(&[3; 32]));
+    assert!(
+        matches!(result, Err(SealerError::Malformed(_))),
+        "{result:?}"
+    );
+}
+
+#[test]
+fn a_sealer_that_lists_deals_without_pieces_is_believed() {
+    let server = sectors(vec![(
+        5,
+        json!({"State": "PreCommit1", "Deals": [70], "Pieces": null}),
+    )]);
+    let found = miner(&server).find(70, &cids::piece_cid(&[3; 32]));
+    assert_eq!(
+        found,
+        Ok(Some(SectorPlace {
+            sector: 5,
+            offset: 0
+        }))
+    );
+}
+
+#[test]
+fn the_search_is_bounded() {
+    let server = sectors((1..=100).map(|n| (n, sector(&[(n, 3, 2048)]))).collect());
+    assert_eq!(miner(&server).find(1, &cids::piece_cid(&[3; 32])), Ok(None));
+    assert_eq!(server.seen().len(), 65);
+    let newest = server.seen()[1].params()[0].clone();
+    assert_eq!(newest, 100);
+}
