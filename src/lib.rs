@@ -19,5 +19,6 @@ pub mod deal;
 pub mod chain;
 pub mod p2p;
 pub mod sealer;
+pub mod serve;
 pub mod store;
 pub mod transfer;
