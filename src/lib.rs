@@ -22,3 +22,5 @@ pub mod sealer;
 pub mod serve;
 pub mod store;
 pub mod transfer;
+
+pub mod market;

@@ -1,0 +1,225 @@
+//! Gathers what the checks of a proposal need, in the time that a client waits.
+
+use super::{Parts, Settings, Snapshot, Threads};
+use crate::chain::ChainError;
+use crate::deal::Millis;
+use crate::deal::judge::{Fact, Facts, Verdict};
+use crate::filecoin::address::Protocol;
+use crate::filecoin::{Address, ClientDealProposal, TokenAmount};
+use crate::threads::Busy;
+use crate::wire::SignedAsk;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// The facts about a proposal are there within this time, or it is refused (design 2.2).
+const DEADLINE: Duration = Duration::from_secs(2);
+
+/// Collateral bounds move with the circulating supply, slowly: ten minutes are nothing to them.
+const BOUNDS_AGE_MAX: Millis = 600_000;
+
+/// Distinct piece sizes times verified or not.
+const BOUNDS_KEPT_MAX: usize = 64;
+
+/// What proposals are judged with; shared by all that are under way.
+pub(super) struct Bench {
+    pub(super) settings: Arc<Settings>,
+    pub(super) parts: Parts,
+    pub(super) threads: Threads,
+    pub(super) snapshot: Mutex<Snapshot>,
+    pub(super) asks: Mutex<BTreeMap<Address, SignedAsk>>,
+    bounds: Mutex<BTreeMap<(u64, bool), (Millis, TokenAmount)>>,
+}
+
+/// Locks; a thread that panicked while it held one of these left whole values behind.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Facts about a proposal, and what of them the deal's record keeps.
+pub(super) struct Gathered {
+    pub facts: Facts,
+    /// The key behind the client's address.
+    pub key: Fact<Address>,
+    /// The client's ID address.
+    pub client_id: Fact<Address>,
+}
+
+impl Bench {
+    pub(super) fn new(settings: Arc<Settings>, parts: Parts, threads: Threads) -> Self {
+        Self {
+            settings,
+            parts,
+            threads,
+            snapshot: Mutex::default(),
+            asks: Mutex::default(),
+            bounds: Mutex::default(),
+        }
+    }
+
+    pub(super) fn poll_millis(&self) -> Millis {
+        u64::try_from(self.settings.chain_poll.as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// Asks everything at the same time, under one deadline.
+    pub(super) async fn gather(&self, signed: &ClientDealProposal) -> Gathered {
+        let (now, late) = ((self.parts.now)(), late());
+        let proposal = &signed.proposal;
+        let client = &proposal.client;
+        let signature = async {
+            let key = self.key(client, late).await;
+            let verdict = self.verdict(signed, &key, late).await;
+            (key, verdict)
+        };
+        let id = self.ask_chain(late, {
+            let client = client.clone();
+            move |parts| parts.chain.id_address(&client)
+        });
+        let available = self.ask_chain(late, {
+            let client = client.clone();
+            move |parts| parts.chain.client_available(&client)
+        });
+        let datacap = async {
+            if !proposal.verified {
+                return Ok(None);
+            }
+            let client = client.clone();
+            self.ask_chain(late, move |parts| parts.chain.datacap(&client))
+                .await
+        };
+        let kind = (proposal.piece_size, proposal.verified);
+        let collateral = self.collateral_min(kind, now, late);
+        let ((key, verdict), client_id, client_available, datacap, collateral_min) =
+            futures::join!(signature, id, available, datacap, collateral);
+        let miner = self
+            .settings
+            .miners
+            .get_key_value(&proposal.provider)
+            .or_else(|| self.settings.miners.iter().next())
+            .map(|(miner, _)| miner.clone());
+        Gathered {
+            facts: Facts {
+                head: lock(&self.snapshot).fresh_head(now, self.poll_millis()),
+                signature: verdict,
+                miner,
+                collateral_min,
+                ask: lock(&self.asks)
+                    .get(&proposal.provider)
+                    .and_then(|ask| ask.ask.clone()),
+                client_available,
+                datacap,
+            },
+            key,
+            client_id,
+        }
+    }
+
+    /// The key address of a client.
+    async fn key(&self, client: &Address, late: Instant) -> Fact<Address> {
+        if matches!(client.protocol(), Protocol::Secp256k1 | Protocol::Bls) {
+            return Ok(client.clone());
+        }
+        let client = client.clone();
+        self.ask_chain(late, move |parts| parts.chain.key_address(&client))
+            .await
+    }
+
+    async fn verdict(
+        &self,
+        signed: &ClientDealProposal,
+        key: &Fact<Address>,
+        late: Instant,
+    ) -> Verdict {
+        let contract = match key {
+            Ok(key) => (key.protocol() == Protocol::Delegated).then(|| key.clone()),
+            // It may still be a contract that has no key (spec chain-sealer-rpc C.6).
+            Err(_) if signed.proposal.client.protocol() != Protocol::Id => {
+                Some(signed.proposal.client.clone())
+            }
+            Err(why) => return Verdict::Unknown(why.clone()),
+        };
+        let bytes = signed.proposal.encode();
+        let signature = signed.signature.clone();
+        let valid = if let Some(contract) = contract {
+            self.ask_chain(late, move |parts| {
+                parts.chain.authenticate(&contract, &signature, &bytes)
+            })
+            .await
+        } else if let Ok(key) = key.clone() {
+            let checked = self
+                .threads
+                .checks
+                .run(move || signature.verify(&key, &bytes));
+            within(late, async { checked.await.map_err(busy) }).await
+        } else {
+            return Verdict::Invalid;
+        };
+        match valid {
+            Ok(true) => Verdict::Valid,
+            Ok(false) => Verdict::Invalid,
+            Err(why) => Verdict::Unknown(why),
+        }
+    }
+
+    /// Smallest collateral for a piece of this size, verified or not.
+    async fn collateral_min(
+        &self,
+        kind: (u64, bool),
+        now: Millis,
+        late: Instant,
+    ) -> Fact<TokenAmount> {
+        let cached = lock(&self.bounds).get(&kind).cloned();
+        if let Some((at, min)) = cached
+            && now.abs_diff(at) <= BOUNDS_AGE_MAX
+        {
+            return Ok(min);
+        }
+        let bounds = self
+            .ask_chain(late, move |parts| {
+                parts.chain.collateral_bounds(kind.0, kind.1)
+            })
+            .await?;
+        let mut kept = lock(&self.bounds);
+        if kept.len() >= BOUNDS_KEPT_MAX {
+            kept.clear();
+        }
+        kept.insert(kind, (now, bounds.min.clone()));
+        Ok(bounds.min)
+    }
+
+    /// Runs a question on a chain thread, under the deadline.
+    async fn ask_chain<T: Send + 'static>(
+        &self,
+        late: Instant,
+        question: impl FnOnce(&Parts) -> Result<T, ChainError> + Send + 'static,
+    ) -> Fact<T> {
+        let parts = self.parts.clone();
+        let answer = self.threads.chain.run(move || question(&parts));
+        within(late, async move {
+            match answer.await {
+                Ok(Ok(value)) => Ok(value),
+                Ok(Err(error)) => Err(error.to_string()),
+                Err(full) => Err(busy(full)),
+            }
+        })
+        .await
+    }
+}
+
+fn busy(full: Busy) -> String {
+    full.to_string()
+}
+
+/// The deadline of what is asked now.
+#[allow(clippy::arithmetic_side_effects)] // two seconds from now are within the clock's range
+fn late() -> Instant {
+    Instant::now() + DEADLINE
+}
+
+async fn within<T>(late: Instant, work: impl Future<Output = Fact<T>>) -> Fact<T> {
+    let late = async {
+        async_io::Timer::at(late).await;
+        Err(format!("no answer within {} s", DEADLINE.as_secs()))
+    };
+    smol::future::or(work, late).await
+}

@@ -1,0 +1,186 @@
+//! What the rest of the program holds of the market.
+
+use super::accept::JUDGED_MAX;
+use super::facts::Bench;
+use super::inputs::{Input, Wish};
+use super::passes::Progress;
+use super::{Kept, Settings, Snapshot};
+use crate::deal::{Deal, Refusal};
+use crate::store::{Listing, LogLine, StoreError};
+use crate::threads::Busy;
+use futures::channel::oneshot;
+use smol::channel::{Receiver, Sender};
+use smol::lock::Semaphore;
+use std::sync::Arc;
+use uuid::Uuid;
+
+/// A handle on the run loop and on what may be read beside it. Cloning shares it.
+#[derive(Clone)]
+pub struct Handle {
+    pub(super) inputs: Sender<Input>,
+    pub(super) bench: Arc<Bench>,
+    pub(super) judging: Arc<Semaphore>,
+    pub(super) progress: Progress,
+    pub(super) kept: Kept,
+    ended: Receiver<()>,
+}
+
+/// A read did not work out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ReadError {
+    /// Too much is asked for at the same time.
+    Busy,
+    /// The database failed.
+    Store(StoreError),
+    /// The market has stopped.
+    Stopped,
+}
+
+impl std::fmt::Display for ReadError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Busy => Busy.fmt(f),
+            Self::Store(error) => error.fmt(f),
+            Self::Stopped => f.write_str("the provider is stopping"),
+        }
+    }
+}
+
+impl std::error::Error for ReadError {}
+
+impl Handle {
+    pub(super) fn new(
+        inputs: Sender<Input>,
+        bench: Arc<Bench>,
+        progress: Progress,
+        kept: Kept,
+        ended: Receiver<()>,
+    ) -> Self {
+        Self {
+            inputs,
+            bench,
+            judging: Arc::new(Semaphore::new(JUDGED_MAX)),
+            progress,
+            kept,
+            ended,
+        }
+    }
+
+    /// Waits until the market has ended: after [`Handle::stop`], or by itself because the database failed. Then the
+    /// program should end too, so that whoever watches it starts it anew.
+    pub async fn ended(&self) {
+        // Nothing is ever sent: this ends when the sender is dropped with the loop.
+        let _ = self.ended.recv().await;
+    }
+
+    /// The settings it was started with.
+    pub fn settings(&self) -> &Settings {
+        &self.bench.settings
+    }
+
+    /// The last look at the chain.
+    pub fn snapshot(&self) -> Snapshot {
+        super::facts::lock(&self.bench.snapshot).clone()
+    }
+
+    /// The kept pieces.
+    pub fn kept(&self) -> &Kept {
+        &self.kept
+    }
+
+    /// A deal, live or ended, and the bytes that have arrived for it.
+    ///
+    /// # Errors
+    /// The database failed or the market has stopped.
+    pub async fn deal(&self, uuid: Uuid) -> Result<Option<(Deal, u64)>, ReadError> {
+        let (reply, live) = oneshot::channel();
+        self.inputs
+            .send(Input::Look(uuid, reply))
+            .await
+            .map_err(|_| ReadError::Stopped)?;
+        let found = match live.await.map_err(|_| ReadError::Stopped)? {
+            Some(deal) => Some(*deal),
+            None => self.read(move |store| store.deal(uuid)).await?,
+        };
+        Ok(found.map(|deal| {
+            let bytes = self.bytes_received(&deal);
+            (deal, bytes)
+        }))
+    }
+
+    /// Bytes that have arrived for a deal.
+    pub fn bytes_received(&self, deal: &Deal) -> u64 {
+        if deal.payload_size > 0 {
+            deal.payload_size
+        } else {
+            self.progress.bytes(deal.uuid)
+        }
+    }
+
+    /// Deals, newest first, and whether there are more.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn list(&self, listing: Listing) -> Result<(Vec<Deal>, bool), ReadError> {
+        self.read(move |store| store.list(&listing)).await
+    }
+
+    /// A deal's log, oldest line first.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn log(&self, uuid: Uuid) -> Result<Vec<LogLine>, ReadError> {
+        self.read(move |store| store.log(uuid)).await
+    }
+
+    async fn read<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&dyn crate::store::Store) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, ReadError> {
+        let store = self.bench.parts.store.clone();
+        let answer = self
+            .bench
+            .threads
+            .disk
+            .run(move || question(store.as_ref()))
+            .await;
+        answer
+            .map_err(|Busy| ReadError::Busy)?
+            .map_err(ReadError::Store)
+    }
+
+    /// Carries an operator's wish out.
+    ///
+    /// # Errors
+    /// Why it was refused.
+    pub async fn wish(&self, uuid: Uuid, wish: Wish) -> Result<(), String> {
+        let (reply, answer) = oneshot::channel();
+        let stopped = || "the provider is stopping".to_owned();
+        self.inputs
+            .send(Input::Wish(uuid, wish, reply))
+            .await
+            .map_err(|_| stopped())?;
+        answer.await.unwrap_or_else(|_| Err(stopped()))
+    }
+
+    /// Publishes what waits, now; the number of deals.
+    pub async fn publish_now(&self) -> usize {
+        let (reply, answer) = oneshot::channel();
+        if self.inputs.send(Input::PublishNow(reply)).await.is_err() {
+            return 0;
+        }
+        answer.await.unwrap_or(0)
+    }
+
+    /// Stops: takes nothing more, lets passes save, and returns when everything is durable.
+    pub async fn stop(&self) {
+        let (reply, stopped) = oneshot::channel();
+        if self.inputs.send(Input::Stop(reply)).await.is_ok() {
+            // Dropped without an answer means that it has ended too.
+            let _ = stopped.await;
+        }
+    }
+}
+
+/// A refusal as the candidate's sender hears it.
+pub(super) type Answer = Result<(), Refusal>;

@@ -1,0 +1,303 @@
+//! Giving the piece to the sealer, and keeping it afterwards.
+
+use super::Parts;
+use super::files::{Files, remove};
+use super::inputs::Report;
+use crate::chain::ChainError;
+use crate::deal::step::{Class, Event, Setback, expired};
+use crate::deal::{Deal, Millis, Sector};
+use crate::filecoin::cids;
+use crate::piece::index_file::{build_index, sizes_path};
+use crate::sealer::{Handover, Sealer, SealerError, SectorPlace};
+use crate::store::PieceRecord;
+use smol::channel::Sender;
+use std::collections::{BTreeSet, VecDeque};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use uuid::Uuid;
+
+/// Add-piece calls at the same time: each waits, possibly for hours, on a thread of its own, and lotus-miner opens a few
+/// sectors at a time only.
+const CALLS_MAX: usize = 8;
+
+/// Stack of such a thread.
+const STACK_BYTES: usize = 512 * 1024;
+
+/// Add-piece calls that run and deals that wait for one.
+pub(super) struct Calls {
+    running: BTreeSet<Uuid>,
+    waiting: VecDeque<(Uuid, bool)>,
+    stop: Arc<AtomicBool>,
+}
+
+impl Calls {
+    pub(super) fn new() -> Self {
+        Self {
+            running: BTreeSet::new(),
+            waiting: VecDeque::new(),
+            stop: Arc::default(),
+        }
+    }
+
+    /// Puts a deal at the end of the queue; `look_first` if the sealer may have its piece already.
+    pub(super) fn enqueue(&mut self, deal: Uuid, look_first: bool) {
+        self.waiting.push_back((deal, look_first));
+    }
+
+    /// The next deal, if there is a place for it.
+    pub(super) fn next(&mut self) -> Option<(Uuid, bool)> {
+        if self.running.len() >= CALLS_MAX || self.stop.load(Ordering::Relaxed) {
+            return None;
+        }
+        let next = self.waiting.pop_front()?;
+        self.running.insert(next.0);
+        Some(next)
+    }
+
+    /// A call has ended.
+    pub(super) fn ended(&mut self, deal: Uuid) {
+        self.running.remove(&deal);
+    }
+
+    /// Ends all calls.
+    pub(super) fn stop_all(&self) {
+        self.stop.store(true, Ordering::Relaxed);
+    }
+
+    /// Starts the call of a deal on a thread of its own.
+    pub(super) fn start(
+        &self,
+        deal: &Deal,
+        look_first: bool,
+        files: &Files,
+        parts: &Parts,
+        reports: &Sender<Report>,
+    ) {
+        let uuid = deal.uuid;
+        let (stop, told, parts) = (Arc::clone(&self.stop), reports.clone(), parts.clone());
+        let (deal, files) = (deal.clone(), files.clone());
+        let started = std::thread::Builder::new()
+            .name("add-piece".to_owned())
+            .stack_size(STACK_BYTES)
+            .spawn(move || {
+                let event = add_piece(&deal, look_first, &files, &parts, &stop);
+                let _ = told.try_send(Report::Event(uuid, event));
+            });
+        if let Err(error) = started {
+            let setback = Setback::new(
+                Class::Auto,
+                format!("no thread for the sealer call: {error}"),
+            );
+            let _ = reports.try_send(Report::Event(uuid, Event::AddPieceFailed(setback)));
+        }
+    }
+}
+
+/// The file that holds a deal's data before the hand-over.
+pub(super) fn data_file(deal: &Deal, files: &Files) -> PathBuf {
+    match &deal.import {
+        Some(import) => PathBuf::from(&import.path),
+        None => files.staged(deal.uuid),
+    }
+}
+
+/// Whether that file is there and whole; its content was checked by the pass.
+pub(super) fn check_data(deal: &Deal, files: &Files) -> Result<(), String> {
+    let file = data_file(deal, files);
+    let kind = if deal.request.offline {
+        "imported offline deal file"
+    } else {
+        "downloaded file"
+    };
+    match std::fs::metadata(&file) {
+        Ok(found) if found.len() == deal.payload_size => Ok(()),
+        Ok(found) => Err(format!(
+            "{kind} '{}' has {} bytes instead of {}",
+            file.display(),
+            found.len(),
+            deal.payload_size
+        )),
+        Err(error) => Err(format!(
+            "failed to get size of {kind} '{}': {error}",
+            file.display()
+        )),
+    }
+}
+
+fn add_piece(
+    deal: &Deal,
+    look_first: bool,
+    files: &Files,
+    parts: &Parts,
+    stop: &AtomicBool,
+) -> Event {
+    let failed = |class, reason: String| {
+        Event::AddPieceFailed(Setback::new(
+            class,
+            format!("failed to add piece: {reason}"),
+        ))
+    };
+    let (Some(deal_id), Some(publish_cid)) = (deal.chain_deal_id, deal.publish_cid) else {
+        return failed(Class::Manual, "the deal has no chain deal ID".to_owned());
+    };
+    let Some(sealer) = parts.sealers.get(deal.miner()) else {
+        return failed(
+            Class::Auto,
+            format!("no sealer is set for {}", deal.miner()),
+        );
+    };
+    if look_first {
+        match already_there(deal, deal_id, parts, sealer.as_ref()) {
+            Ok(Some(place)) => return Event::PieceAdded(sector(place)),
+            Ok(None) => {}
+            Err(reason) => return failed(Class::Auto, reason),
+        }
+    }
+    match parts.chain.head() {
+        Ok(head) if head.epoch > deal.proposal().start_epoch => {
+            let text = expired(deal.proposal().start_epoch, head.epoch);
+            return Event::AddPieceFailed(Setback::new(Class::Fatal, text));
+        }
+        Ok(_) => {}
+        // The sealer will refuse what comes too late.
+        Err(error) => log::warn!("deal {}: the head is not known: {error}", deal.uuid),
+    }
+    if let Err(reason) = check_data(deal, files) {
+        return failed(Class::Manual, reason);
+    }
+    let file = data_file(deal, files);
+    let piece = Handover {
+        deal_id,
+        publish_cid,
+        proposal: deal.proposal().clone(),
+        file,
+        payload_size: deal.payload_size,
+        keep_unsealed: !deal.request.remove_unsealed,
+    };
+    match sealer.add_piece(&piece, stop) {
+        Ok(place) => Event::PieceAdded(sector(place)),
+        Err(SealerError::Stopped) => failed(Class::Stopped, "stopped".to_owned()),
+        Err(SealerError::File(reason)) => failed(
+            Class::Manual,
+            format!("failed to read piece data: {reason}"),
+        ),
+        Err(error) => failed(
+            Class::Auto,
+            format!(
+                "packing piece {}: AddPiece failed: {error}",
+                deal.proposal().piece_cid
+            ),
+        ),
+    }
+}
+
+/// After a crash: the chain knows a deal that is active, the sealer one that is on its way.
+fn already_there(
+    deal: &Deal,
+    deal_id: u64,
+    parts: &Parts,
+    sealer: &dyn Sealer,
+) -> Result<Option<SectorPlace>, String> {
+    match parts.chain.deal_state(deal_id) {
+        Ok(Some(state)) if state.sector_start_epoch > 0 => {
+            return Ok(Some(SectorPlace {
+                sector: state.sector_number,
+                offset: 0,
+            }));
+        }
+        Ok(_) | Err(ChainError::Refused { .. }) => {}
+        Err(error) => return Err(format!("looking the deal up on chain: {error}")),
+    }
+    let found = sealer.find(deal_id, &deal.proposal().piece_cid);
+    found.map_err(|error| format!("looking the piece up at the sealer: {error}"))
+}
+
+fn sector(place: SectorPlace) -> Sector {
+    Sector {
+        number: place.sector,
+        offset: place.offset,
+    }
+}
+
+/// Builds the index and moves the file into the piece store; done again after a crash it finds its own result.
+pub(super) fn keep(
+    deal: &Deal,
+    files: &Files,
+    now: Millis,
+) -> Result<Option<([u8; 32], PieceRecord)>, String> {
+    let piece_cid = deal.proposal().piece_cid;
+    let Some(commitment) = cids::piece_commitment(&piece_cid) else {
+        return Err("the piece CID has no commitment".to_owned());
+    };
+    let (blocks, index, kept) = (
+        files.blocks(deal.uuid),
+        files.index(&piece_cid),
+        files.piece(&piece_cid),
+    );
+    let data = data_file(deal, files);
+    if deal.request.remove_unsealed {
+        // The client asked that no unsealed copy stays; one of another deal with this piece does.
+        if is_ours(deal) {
+            remove(&data);
+        }
+        remove(&blocks);
+        return Ok(None);
+    }
+    if blocks.exists() {
+        build_index(&blocks, &index).map_err(|error| format!("{}: {error}", index.display()))?;
+    }
+    let Some((path, ours)) = place(deal, &data, &kept)? else {
+        remove(&blocks);
+        remove(&index);
+        remove(&sizes_path(&index));
+        return Ok(None);
+    };
+    // The record must not outlive a name that the disk has forgotten.
+    sync_directory(&files.pieces)?;
+    remove(&blocks);
+    let record = PieceRecord {
+        path: path.to_string_lossy().into_owned(),
+        index: if index.exists() {
+            index.to_string_lossy().into_owned()
+        } else {
+            String::new()
+        },
+        payload_size: deal.payload_size,
+        padded_size: deal.proposal().piece_size,
+        ours,
+        kept: now,
+    };
+    Ok(Some((commitment, record)))
+}
+
+fn sync_directory(path: &Path) -> Result<(), String> {
+    std::fs::File::open(path)
+        .and_then(|directory| directory.sync_all())
+        .map_err(|error| format!("{}: {error}", path.display()))
+}
+
+/// Whether the data may be moved or deleted: not a file that the operator wants to keep.
+fn is_ours(deal: &Deal) -> bool {
+    deal.import
+        .as_ref()
+        .is_none_or(|import| import.delete_after)
+}
+
+/// Where the data stays, and whether it is ours; none if it is not there.
+fn place(deal: &Deal, data: &Path, kept: &Path) -> Result<Option<(PathBuf, bool)>, String> {
+    if !is_ours(deal) {
+        return Ok(Some((data.to_owned(), false)));
+    }
+    if !data.exists() {
+        return Ok(kept.exists().then(|| (kept.to_owned(), true)));
+    }
+    match std::fs::rename(data, kept) {
+        Ok(()) => Ok(Some((kept.to_owned(), true))),
+        // Another file system: the import stays where it is and is ours from now on.
+        Err(error) if error.kind() == std::io::ErrorKind::CrossesDevices => {
+            Ok(Some((data.to_owned(), true)))
+        }
+        Err(error) => Err(format!("{} to {}: {error}", data.display(), kept.display())),
+    }
+}

@@ -1,0 +1,67 @@
+//! What reaches the run loop.
+
+use crate::chain::{ChainError, Outcome};
+use crate::deal::step::{Event, Setback, Verb};
+use crate::deal::{Deal, Import, Millis, Refusal};
+use crate::filecoin::Address;
+use crate::market::snapshot::Snapshot;
+use crate::store::{PieceRecord, StoreError};
+use crate::transfer::{Failure, Finished};
+use cid::Cid;
+use futures::channel::oneshot;
+use uuid::Uuid;
+
+/// Inputs from outside; the queue is bounded and its senders wait.
+pub(super) enum Input {
+    /// A judged proposal that wants to be admitted.
+    Admit(Box<Candidate>),
+    /// An operator's wish.
+    Wish(Uuid, Wish, oneshot::Sender<Result<(), String>>),
+    /// Publish what waits, now; answered with the number of deals.
+    PublishNow(oneshot::Sender<usize>),
+    /// A live deal as it is now.
+    Look(Uuid, oneshot::Sender<Option<Box<Deal>>>),
+    /// Stop: save and end.
+    Stop(oneshot::Sender<()>),
+}
+
+/// What an operator wishes for a deal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Wish {
+    /// `retry`, `cancel`, `fail`.
+    Verb(Verb),
+    /// Import of an offline deal's data.
+    Import(Import),
+}
+
+/// A proposal that passed its checks.
+pub(super) struct Candidate {
+    /// The deal as it would be stored.
+    pub deal: Deal,
+    /// Deals that the database has with the same identity or UUID.
+    pub known: Vec<(Uuid, Millis, Cid)>,
+    /// Bytes free on the staging disk.
+    pub disk_free: u64,
+    /// Told the answer after the commit.
+    pub reply: oneshot::Sender<Result<(), Refusal>>,
+}
+
+/// Inputs from our own work. Each effect that is under way reports once, so their number is bounded by the live deals.
+pub(super) enum Report {
+    /// A commit is durable, or is not.
+    Committed(u64, Result<(), StoreError>),
+    /// A pass has ended.
+    Pass(Uuid, Result<Finished, Failure>),
+    /// A fresh view of the chain.
+    Snapshot(Box<Snapshot>),
+    /// The deals of this miner were tried alone: who failed and why.
+    DryRun(Address, Vec<(Uuid, Option<Setback>)>),
+    /// A publish order was carried out, or not.
+    Publish(Uuid, Result<Cid, ChainError>),
+    /// A publish message was looked up for these deals.
+    Message(Cid, Vec<Uuid>, Result<Outcome, ChainError>),
+    /// Something that is a deal's event as it stands.
+    Event(Uuid, Event),
+    /// The piece and its index are kept.
+    Kept(Uuid, Option<([u8; 32], PieceRecord)>),
+}

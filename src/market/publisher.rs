@@ -1,0 +1,228 @@
+//! Publishing: which deals go into which message, and when (spec boost-mk12 5).
+//!
+//! An order is the set of deals that carry its ID in their records; the ID is the message's idempotency key. It is stored
+//! before anything is sent, so after a crash the same deals are sent under the same ID, and the chain answers with the
+//! message that it already has.
+
+use super::inputs::Report;
+use super::{MinerSettings, Parts, Threads};
+use crate::chain::{ChainError, PublishOrder};
+use crate::deal::step::{Class, Event, Setback};
+use crate::deal::{Checkpoint, Deal, Millis};
+use crate::filecoin::{Address, ChainEpoch};
+use smol::channel::Sender;
+use std::collections::{BTreeMap, BTreeSet};
+use uuid::Uuid;
+
+/// Deals that wait for a message of one miner.
+#[derive(Default)]
+struct Waiting {
+    deals: BTreeSet<Uuid>,
+    /// When the first of them came.
+    since: Millis,
+    /// Being tried alone before they are put into an order.
+    trying: bool,
+}
+
+/// What waits and what is being sent.
+#[derive(Default)]
+pub(super) struct Publisher {
+    waiting: BTreeMap<Address, Waiting>,
+    sending: BTreeSet<Uuid>,
+}
+
+impl Publisher {
+    /// Takes a deal in.
+    pub(super) fn wait(&mut self, miner: &Address, deal: Uuid, now: Millis) {
+        let waiting = self.waiting.entry(miner.clone()).or_default();
+        if waiting.deals.is_empty() {
+            waiting.since = now;
+        }
+        waiting.deals.insert(deal);
+    }
+
+    /// Waits count from now on if they seem to begin later.
+    pub(super) fn clock_set_back(&mut self, now: Millis) {
+        for waiting in self.waiting.values_mut() {
+            waiting.since = waiting.since.min(now);
+        }
+    }
+
+    /// When the next message is due although it is not full.
+    pub(super) fn due(&self, settings: &BTreeMap<Address, MinerSettings>) -> Option<Millis> {
+        self.waiting
+            .iter()
+            .filter(|(_, waiting)| !waiting.deals.is_empty() && !waiting.trying)
+            .filter_map(|(miner, waiting)| {
+                Some(waiting.since.saturating_add(period(settings.get(miner)?)))
+            })
+            .min()
+    }
+
+    /// Takes out the deals of one message that is full or due; `forced` makes everything due.
+    pub(super) fn take(
+        &mut self,
+        settings: &BTreeMap<Address, MinerSettings>,
+        now: Millis,
+        forced: bool,
+    ) -> Option<(Address, Vec<Uuid>)> {
+        for (miner, waiting) in &mut self.waiting {
+            let Some(own) = settings.get(miner) else {
+                continue;
+            };
+            let max = usize::try_from(own.terms.deals_per_message.max(1)).unwrap_or(usize::MAX);
+            let due = waiting.since.saturating_add(period(own)) <= now;
+            if waiting.trying || waiting.deals.is_empty() {
+                continue;
+            }
+            if forced || due || waiting.deals.len() >= max {
+                let taken: Vec<Uuid> = waiting.deals.iter().take(max).copied().collect();
+                for deal in &taken {
+                    waiting.deals.remove(deal);
+                }
+                waiting.trying = true;
+                return Some((miner.clone(), taken));
+            }
+        }
+        None
+    }
+
+    /// The deals of this miner were tried; the next ones may be.
+    pub(super) fn tried(&mut self, miner: &Address) {
+        if let Some(waiting) = self.waiting.get_mut(miner) {
+            waiting.trying = false;
+        }
+    }
+
+    /// Whether this order is not being sent yet; from now on it is.
+    pub(super) fn begin(&mut self, order: Uuid) -> bool {
+        self.sending.insert(order)
+    }
+
+    /// An order's sending has ended.
+    pub(super) fn ended(&mut self, order: Uuid) {
+        self.sending.remove(&order);
+    }
+}
+
+fn period(settings: &MinerSettings) -> Millis {
+    u64::try_from(settings.publish_period.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Tries each deal alone, so that one bad deal does not spoil the message of the others.
+pub(super) fn dry_run(
+    miner: Address,
+    deals: Vec<Deal>,
+    head: Option<ChainEpoch>,
+    buffer: ChainEpoch,
+    parts: &Parts,
+    threads: &Threads,
+    reports: &Sender<Report>,
+) {
+    let (chain, told) = (parts.chain.clone(), reports.clone());
+    let uuids: Vec<Uuid> = deals.iter().map(|deal| deal.uuid).collect();
+    let refused = miner.clone();
+    let submitted = threads.chain.submit(move || {
+        let tried = deals.iter().map(|deal| {
+            let objection = objection(chain.as_ref(), &miner, deal, head, buffer);
+            let rejected = objection.map(|why| rejected(deal.uuid, Class::Manual, &why));
+            (deal.uuid, rejected)
+        });
+        let tried = tried.collect();
+        let _ = told.try_send(Report::DryRun(miner, tried));
+    });
+    if submitted.is_err() {
+        let all = uuids.into_iter().map(|uuid| {
+            let full = rejected(uuid, Class::Auto, "too many chain calls wait");
+            (uuid, Some(full))
+        });
+        let _ = reports.try_send(Report::DryRun(refused, all.collect()));
+    }
+}
+
+fn objection(
+    chain: &dyn crate::chain::Chain,
+    miner: &Address,
+    deal: &Deal,
+    head: Option<ChainEpoch>,
+    buffer: ChainEpoch,
+) -> Option<String> {
+    let proposal = deal.proposal();
+    if let Some(head) = head
+        && head.saturating_add(buffer) > proposal.start_epoch
+    {
+        return Some(format!(
+            "cannot publish deal with piece CID {}: current epoch {head} has passed deal proposal start epoch {}",
+            proposal.piece_cid, proposal.start_epoch
+        ));
+    }
+    match chain.dry_run(miner, &deal.signed) {
+        Ok(objection) => objection.map(|why| format!("simulating deal publish message: {why}")),
+        // The chain is away: sending will find that out and wait.
+        Err(_) => None,
+    }
+}
+
+/// Sends an order's message on a chain thread.
+pub(super) fn send(
+    order: Uuid,
+    deals: &[&Deal],
+    settings: &MinerSettings,
+    parts: &Parts,
+    threads: &Threads,
+    reports: &Sender<Report>,
+) {
+    let Some(first) = deals.first() else { return };
+    let message = PublishOrder {
+        id: order,
+        miner: first.miner().clone(),
+        deals: deals.iter().map(|deal| deal.signed.clone()).collect(),
+        fee_max: settings.terms.publish_fee_max.clone(),
+    };
+    let (chain, told) = (parts.chain.clone(), reports.clone());
+    let submitted = threads.chain.submit(move || {
+        let sent = chain.publish(&message);
+        let _ = told.try_send(Report::Publish(order, sent));
+    });
+    if submitted.is_err() {
+        let full = ChainError::Unreachable("too many chain calls wait".to_owned());
+        let _ = reports.try_send(Report::Publish(order, Err(full)));
+    }
+}
+
+/// A failed sending in the machine's words.
+pub(super) fn failure(deal: &Deal, error: &ChainError) -> Event {
+    let reason = format!("recoverable error to publish deal {}: {error}", deal.uuid);
+    match error {
+        // The node may have taken the message: the order stays, and asking again under its ID is harmless.
+        ChainError::Unreachable(_) | ChainError::Malformed(_) => Event::PublishFailed {
+            setback: Setback::new(Class::Auto, reason),
+            unsent: false,
+        },
+        ChainError::Unauthorized | ChainError::Forbidden(_) => Event::PublishFailed {
+            setback: Setback::new(Class::Auto, reason),
+            unsent: true,
+        },
+        ChainError::Refused { .. } => Event::PublishFailed {
+            setback: Setback::new(Class::Manual, reason),
+            unsent: true,
+        },
+    }
+}
+
+/// A deal that cannot be published as it is.
+fn rejected(deal: Uuid, class: Class, why: &str) -> Setback {
+    Setback::new(
+        class,
+        format!("recoverable error to publish deal {deal}: publish validation failed: {why}"),
+    )
+}
+
+/// The live deals of an order, in the order of their UUIDs, so that a repeated message has the same bytes.
+pub(super) fn members<'a>(deals: impl Iterator<Item = &'a Deal>, order: Uuid) -> Vec<&'a Deal> {
+    let mut members: Vec<&Deal> = deals
+        .filter(|deal| deal.order == Some(order) && deal.checkpoint == Checkpoint::Transferred)
+        .collect();
+    members.sort_by_key(|deal| deal.uuid);
+    members
+}

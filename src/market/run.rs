@@ -1,0 +1,350 @@
+//! The run loop: everything that changes a live deal passes through here, one after the other.
+
+use super::confirm::{self, Messages};
+use super::facts::{Bench, lock};
+use super::handover::{self, Calls};
+use super::inputs::{Input, Report};
+use super::passes::{self, Passes, Progress};
+use super::publisher::Publisher;
+use super::watch::{self, Sectors};
+use super::{Handle, Kept, Parts, Settings, StartError, Threads, snapshot};
+use crate::deal::step::{Event, Live};
+use crate::deal::{Checkpoint, Deal, Millis};
+use crate::filecoin::Address;
+use crate::store::Write;
+use futures::FutureExt;
+use futures::channel::oneshot;
+use smol::channel::{Receiver, Sender};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+use uuid::Uuid;
+
+mod admission;
+mod effects;
+mod publishing;
+mod storing;
+mod wishes;
+
+use storing::Ticket;
+
+/// Inputs from outside that may wait: their senders wait too, so this bounds memory, not work.
+const INPUTS_WAITING_MAX: usize = 256;
+
+/// An ended deal stays in memory this long, so that a proposal that was judged while it ended still meets it.
+const LINGER: Millis = 60_000;
+
+/// The clock was set back if it shows so much less than before; smaller steps do no harm.
+const SET_BACK: Millis = 5_000;
+
+/// Time for passes to save when the provider stops; the whole stop must end within 5 s.
+const STOP_WAIT: Duration = Duration::from_secs(3);
+
+/// The run loop's state.
+pub(super) struct Market {
+    bench: Arc<Bench>,
+    settings: Arc<Settings>,
+    parts: Parts,
+    threads: Threads,
+    live: BTreeMap<Uuid, Live>,
+    ended: BTreeSet<(Millis, Uuid)>,
+    wakes: BTreeSet<(Millis, Uuid)>,
+    tickets: BTreeMap<u64, Ticket>,
+    next_ticket: u64,
+    passes: Passes,
+    publisher: Publisher,
+    messages: Messages,
+    calls: Calls,
+    sectors: Sectors,
+    kept: Kept,
+    looking: bool,
+    next_look: Millis,
+    next_seal_look: Millis,
+    /// When the loop last looked at the clock.
+    last_turn: Millis,
+    /// A commit has failed: the file must be opened anew.
+    broken: bool,
+    reports: Sender<Report>,
+    /// Closed when the loop ends.
+    _running: Sender<()>,
+}
+
+impl Market {
+    pub(super) fn start(
+        settings: Settings,
+        parts: Parts,
+        threads: Threads,
+    ) -> Result<(Handle, impl Future<Output = ()> + Send + 'static), StartError> {
+        let settings = Arc::new(settings);
+        for directory in [&settings.files.staging, &settings.files.pieces] {
+            std::fs::create_dir_all(directory)
+                .map_err(|error| StartError::Directory(directory.clone(), error))?;
+        }
+        let deals = parts.store.live().map_err(StartError::Store)?;
+        let kept = Kept::default();
+        for (commitment, piece) in parts.store.pieces().map_err(StartError::Store)? {
+            kept.insert(commitment, piece);
+        }
+        let owned: BTreeSet<Uuid> = deals.iter().map(|deal| deal.uuid).collect();
+        let swept = settings
+            .files
+            .sweep(|uuid| owned.contains(&uuid))
+            .map_err(|error| StartError::Directory(settings.files.staging.clone(), error))?;
+        if swept > 0 {
+            log::info!("{swept} staged files without a live deal removed");
+        }
+        let bench = Arc::new(Bench::new(
+            Arc::clone(&settings),
+            parts.clone(),
+            threads.clone(),
+        ));
+        let progress = Progress::default();
+        let (inputs, incoming) = smol::channel::bounded(INPUTS_WAITING_MAX);
+        // One report for each effect under way and one for each commit: bounded by the live deals and the judged proposals.
+        let (reports, reported) = smol::channel::unbounded();
+        let (running, ended) = smol::channel::bounded(1);
+        let handle = Handle::new(
+            inputs,
+            Arc::clone(&bench),
+            progress.clone(),
+            kept.clone(),
+            ended,
+        );
+        let market = Self {
+            passes: Passes::new(settings.transfers_max, progress),
+            live: deals
+                .into_iter()
+                .map(|deal| (deal.uuid, Live { deal, busy: None }))
+                .collect(),
+            bench,
+            settings,
+            parts,
+            threads,
+            ended: BTreeSet::new(),
+            wakes: BTreeSet::new(),
+            tickets: BTreeMap::new(),
+            next_ticket: 0,
+            publisher: Publisher::default(),
+            messages: Messages::default(),
+            calls: Calls::new(),
+            sectors: Sectors::default(),
+            kept,
+            looking: false,
+            next_look: 0,
+            next_seal_look: 0,
+            last_turn: 0,
+            broken: false,
+            reports,
+            _running: running,
+        };
+        Ok((handle, market.run(incoming, reported)))
+    }
+
+    fn now(&self) -> Millis {
+        (self.parts.now)()
+    }
+
+    async fn run(mut self, incoming: Receiver<Input>, reported: Receiver<Report>) {
+        for uuid in self.live.keys().copied().collect::<Vec<_>>() {
+            self.look_for_data(uuid);
+            self.apply(uuid, Event::Resume, None);
+        }
+        loop {
+            self.turn();
+            let wait = self.next_turn().saturating_sub(self.now());
+            let timer = async_io::Timer::after(Duration::from_millis(wait));
+            futures::select_biased! {
+                report = reported.recv().fuse() => {
+                    if let Ok(report) = report { self.report(report); }
+                    if self.broken {
+                        log::error!("stopping: the database cannot be written to; it is opened again at the next start");
+                        return self.stop(oneshot::channel().0, &reported).await;
+                    }
+                }
+                input = incoming.recv().fuse() => match input {
+                    Ok(Input::Stop(reply)) => return self.stop(reply, &reported).await,
+                    Ok(input) => self.input(input),
+                    // Every handle is gone: nobody can ask for anything any more.
+                    Err(_) => {
+                        let (reply, _) = oneshot::channel();
+                        return self.stop(reply, &reported).await;
+                    }
+                },
+                _ = FutureExt::fuse(timer) => {}
+            }
+        }
+    }
+
+    /// Tells the machine if the data of a transferred deal is not there any more.
+    fn look_for_data(&mut self, uuid: Uuid) {
+        let Some(live) = self.live.get(&uuid) else {
+            return;
+        };
+        if live.deal.checkpoint == Checkpoint::Transferred
+            && let Err(what) = handover::check_data(&live.deal, &self.settings.files)
+        {
+            self.apply(uuid, Event::DataMissing(what), None);
+        }
+    }
+
+    /// What time alone brings about.
+    fn turn(&mut self) {
+        let now = self.now();
+        if now.saturating_add(SET_BACK) < self.last_turn {
+            self.clock_set_back(now);
+        }
+        self.last_turn = now;
+        while let Some((at, uuid)) = self.wakes.first().copied()
+            && at <= now
+        {
+            self.wakes.remove(&(at, uuid));
+            self.apply(uuid, Event::Resume, None);
+        }
+        while let Some((at, uuid)) = self.ended.first().copied()
+            && at.saturating_add(LINGER) <= now
+        {
+            self.ended.remove(&(at, uuid));
+            self.live.remove(&uuid);
+            self.passes.progress.forget(uuid);
+        }
+        if now >= self.next_look && !self.looking {
+            self.look(now);
+        }
+        if now >= self.next_seal_look {
+            self.next_seal_look = now.saturating_add(millis(self.settings.seal_poll));
+            let watched = self.sectors.take();
+            let deals = watched
+                .iter()
+                .filter_map(|uuid| Some(&self.live.get(uuid)?.deal));
+            watch::look(deals, &self.parts, &self.threads, &self.reports);
+        }
+        self.publish_due(false);
+        self.start_waiting();
+    }
+
+    /// What waits for a time of the clock as it was would wait for too long.
+    fn clock_set_back(&mut self, now: Millis) {
+        log::warn!("the clock was set back; what waited for a time is looked at again");
+        (self.next_look, self.next_seal_look) = (now, now);
+        self.publisher.clock_set_back(now);
+        self.wakes.clear();
+        for uuid in self.live.keys().copied().collect::<Vec<_>>() {
+            self.apply(uuid, Event::Resume, None);
+        }
+    }
+
+    fn next_turn(&self) -> Millis {
+        let mut next = self.next_seal_look;
+        if !self.looking {
+            next = next.min(self.next_look);
+        }
+        if let Some((at, _)) = self.wakes.first() {
+            next = next.min(*at);
+        }
+        if let Some(at) = self.publisher.due(&self.settings.miners) {
+            next = next.min(at);
+        }
+        next
+    }
+
+    /// Looks at the chain on its threads: head, own funds, publish messages.
+    fn look(&mut self, now: Millis) {
+        self.looking = true;
+        self.next_look = now.saturating_add(millis(self.settings.chain_poll));
+        let bench = Arc::clone(&self.bench);
+        let told = self.reports.clone();
+        let submitted = self.threads.chain.submit(move || {
+            let miners: Vec<Address> = bench.settings.miners.keys().cloned().collect();
+            let last = lock(&bench.snapshot).clone();
+            let seen = snapshot::look(bench.parts.chain.as_ref(), &miners, &*bench.parts.now, last);
+            *lock(&bench.snapshot) = seen.clone();
+            bench.prepare_asks();
+            let _ = told.try_send(Report::Snapshot(Box::new(seen)));
+        });
+        if submitted.is_err() {
+            self.looking = false;
+        }
+        for (message, uuids) in self.messages.due() {
+            let deals: Vec<&Deal> = uuids
+                .iter()
+                .filter_map(|uuid| Some(&self.live.get(uuid)?.deal))
+                .collect();
+            confirm::look_up(message, &deals, &self.parts, &self.threads, &self.reports);
+            self.messages.asked(message);
+        }
+    }
+
+    fn report(&mut self, report: Report) {
+        match report {
+            Report::Committed(ticket, result) => self.redeem(ticket, &result),
+            Report::Pass(uuid, result) => {
+                self.passes.ended(uuid);
+                match self.live.get(&uuid) {
+                    Some(live) if live.deal.checkpoint != Checkpoint::Complete => {
+                        let event = passes::event(&live.deal, result);
+                        self.apply(uuid, event, None);
+                    }
+                    // Ended while the pass still had its files open and may have saved.
+                    _ => {
+                        self.settings.files.drop_staged(uuid);
+                        self.commit(vec![Write::DropSave(uuid)], Ticket::default());
+                    }
+                }
+            }
+            Report::Snapshot(seen) => {
+                self.looking = false;
+                if let Some(error) = &seen.error {
+                    log::warn!("the chain cannot be looked at: {error}");
+                }
+                if let Some((head, _)) = seen.head.filter(|_| seen.error.is_none()) {
+                    for uuid in self.live.keys().copied().collect::<Vec<_>>() {
+                        self.apply(uuid, Event::Head(head), None);
+                    }
+                }
+            }
+            Report::DryRun(miner, tried) => self.order(&miner, tried),
+            Report::Publish(order, sent) => self.published(order, &sent),
+            Report::Message(message, uuids, outcome) => self.message(message, &uuids, &outcome),
+            Report::Event(uuid, event) => {
+                if matches!(event, Event::PieceAdded(_) | Event::AddPieceFailed(_)) {
+                    self.calls.ended(uuid);
+                }
+                self.apply(uuid, event, None);
+            }
+            Report::Kept(uuid, piece) => self.keep(uuid, piece),
+        }
+    }
+
+    /// Lets passes save, waits for the commits, ends.
+    async fn stop(mut self, reply: oneshot::Sender<()>, reported: &Receiver<Report>) {
+        self.passes.stop_all();
+        self.calls.stop_all();
+        let deadline = async_io::Timer::after(STOP_WAIT);
+        let saved = async {
+            while !self.passes.idle() || !self.tickets.is_empty() {
+                match reported.recv().await {
+                    Ok(Report::Pass(uuid, _)) => self.passes.ended(uuid),
+                    Ok(Report::Committed(ticket, result)) => {
+                        // Nothing more is begun, but who waits for an answer gets the true one.
+                        if let Some(ticket) = self.tickets.get_mut(&ticket) {
+                            ticket.effects.clear();
+                            ticket.orders.clear();
+                        }
+                        self.redeem(ticket, &result);
+                    }
+                    Ok(_) => {}
+                    Err(_) => break,
+                }
+            }
+        };
+        smol::future::or(saved, async {
+            deadline.await;
+        })
+        .await;
+        let _ = reply.send(());
+    }
+}
+
+fn millis(duration: Duration) -> Millis {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,98 @@
+//! Carrying effects out.
+
+use super::Market;
+use crate::deal::Checkpoint;
+use crate::deal::step::{self, Effect, Event};
+use crate::market::handover;
+use crate::market::inputs::Report;
+use crate::store::{PieceRecord, Write};
+use uuid::Uuid;
+
+impl Market {
+    pub(super) fn carry_out(&mut self, uuid: Uuid, effect: Effect) {
+        let Some(live) = self.live.get(&uuid) else {
+            return;
+        };
+        let deal = &live.deal;
+        match effect {
+            Effect::StartPass => self.passes.enqueue(uuid),
+            Effect::StopPass => self.passes.stop(uuid),
+            Effect::Publish => match deal.order {
+                Some(order) => self.send_order(order),
+                None => self.publisher.wait(&deal.miner().clone(), uuid, self.now()),
+            },
+            Effect::WatchMessage => {
+                if let Some(message) = deal.publish_cid {
+                    self.messages.watch(message, uuid);
+                }
+            }
+            Effect::AddPiece { look_first } => self.calls.enqueue(uuid, look_first),
+            Effect::Index => self.index(uuid),
+            Effect::WatchSector => self.sectors.watch(uuid),
+            Effect::WakeUp(at) => {
+                self.wakes.insert((at, uuid));
+            }
+            Effect::DropStaging if self.passes.runs(uuid) => {}
+            Effect::DropStaging => self.settings.files.drop_staged(uuid),
+        }
+    }
+
+    /// Starts what waits for a place.
+    pub(super) fn start_waiting(&mut self) {
+        while let Some(uuid) = self.passes.next() {
+            match self.live.get(&uuid) {
+                Some(live) if live.deal.checkpoint == Checkpoint::Accepted => {
+                    self.passes
+                        .start(&live.deal, &self.parts, &self.settings.files, &self.reports);
+                }
+                _ => self.passes.ended(uuid),
+            }
+        }
+        while let Some((uuid, look_first)) = self.calls.next() {
+            match self.live.get(&uuid) {
+                Some(live) if live.deal.checkpoint == Checkpoint::PublishConfirmed => {
+                    let files = &self.settings.files;
+                    self.calls
+                        .start(&live.deal, look_first, files, &self.parts, &self.reports);
+                }
+                _ => self.calls.ended(uuid),
+            }
+        }
+    }
+
+    fn index(&mut self, uuid: Uuid) {
+        let Some(live) = self.live.get(&uuid) else {
+            return;
+        };
+        let (deal, files, now) = (live.deal.clone(), self.settings.files.clone(), self.now());
+        let (told, again) = (self.reports.clone(), self.reports.clone());
+        let failed = move |reason: String| {
+            let reason = format!("failed to add index and announce deal: {reason}");
+            let setback = step::Setback::new(step::Class::Auto, reason);
+            Report::Event(uuid, Event::IndexFailed(setback))
+        };
+        let submitted = self.threads.index.submit(move || {
+            let report = match handover::keep(&deal, &files, now) {
+                Ok(piece) => Report::Kept(uuid, piece),
+                Err(reason) => failed(reason),
+            };
+            let _ = told.try_send(report);
+        });
+        if submitted.is_err() {
+            let setback = step::Setback::new(step::Class::Auto, "too many file moves wait");
+            let _ = again.try_send(Report::Event(uuid, Event::IndexFailed(setback)));
+        }
+    }
+
+    /// The piece is kept: its record and the checkpoint become durable together.
+    pub(super) fn keep(&mut self, uuid: Uuid, piece: Option<([u8; 32], PieceRecord)>) {
+        let mut writes = Vec::new();
+        if let Some((commitment, record)) = piece {
+            self.kept.insert(commitment, record.clone());
+            writes.push(Write::Piece(commitment, Box::new(record)));
+        }
+        let gone = self.kept.shrink_to(self.settings.keep_bytes_max);
+        writes.extend(gone.into_iter().map(Write::DropPiece));
+        self.apply_with(uuid, Event::Indexed, None, writes);
+    }
+}

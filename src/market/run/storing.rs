@@ -1,0 +1,169 @@
+//! Storing what changed, and what may happen only after that.
+
+use super::Market;
+use crate::deal::step::{self, Effect, Event};
+use crate::deal::{Checkpoint, Deal, Refusal};
+use crate::market::handle::Answer;
+use crate::market::inputs::Report;
+use crate::store::{StoreError, Write, log_line};
+use futures::channel::oneshot;
+use uuid::Uuid;
+
+/// What happens once a commit is durable.
+#[derive(Default)]
+pub(super) struct Ticket {
+    /// The deal that it is about.
+    pub deal: Option<Uuid>,
+    /// Carried out.
+    pub effects: Vec<(Uuid, Effect)>,
+    /// Sent.
+    pub orders: Vec<Uuid>,
+    /// Clients that wait for the acceptance of the deal.
+    pub answers: Vec<oneshot::Sender<Answer>>,
+    /// The operator, who wished for something.
+    pub told: Option<oneshot::Sender<Result<(), String>>>,
+    /// Asked how the deal is while it was being stored: told once what they see is durable.
+    pub lookers: Vec<oneshot::Sender<Option<Box<Deal>>>>,
+}
+
+impl Market {
+    /// Moves a deal and stores what changed; effects wait for the commit.
+    pub(super) fn apply(
+        &mut self,
+        uuid: Uuid,
+        event: Event,
+        told: Option<oneshot::Sender<Result<(), String>>>,
+    ) {
+        self.apply_with(uuid, event, told, Vec::new());
+    }
+
+    pub(super) fn apply_with(
+        &mut self,
+        uuid: Uuid,
+        event: Event,
+        told: Option<oneshot::Sender<Result<(), String>>>,
+        mut writes: Vec<Write>,
+    ) {
+        let now = self.now();
+        let Some(live) = self.live.get_mut(&uuid) else {
+            if let Some(told) = told {
+                let _ = told.send(Err(format!("no storage deal found with deal UUID {uuid}")));
+            }
+            return;
+        };
+        let Some(miner) = self.settings.miners.get(live.deal.miner()) else {
+            return;
+        };
+        let outcome = step::step(live, event, now, &miner.terms);
+        if let Some(refused) = outcome.refused {
+            if let Some(told) = told {
+                let _ = told.send(Err(refused));
+            }
+            return;
+        }
+        if outcome.changed {
+            writes.push(Write::Deal(Box::new(live.deal.clone())));
+            if live.deal.checkpoint >= Checkpoint::Transferred {
+                writes.push(Write::DropSave(uuid));
+            }
+        }
+        if live.deal.ended() && outcome.changed {
+            self.ended.insert((now, uuid));
+        }
+        for line in &outcome.lines {
+            log::log!(line.level, "deal {uuid}: {}", line.text);
+            writes.push(Write::Log(uuid, log_line(now, line.level, &line.text)));
+        }
+        let effects = outcome
+            .effects
+            .into_iter()
+            .map(|effect| (uuid, effect))
+            .collect();
+        self.commit(
+            writes,
+            Ticket {
+                effects,
+                told,
+                deal: Some(uuid),
+                ..Ticket::default()
+            },
+        );
+    }
+
+    /// Stores, and redeems the ticket when that is durable; at once if there is nothing to store.
+    pub(super) fn commit(&mut self, writes: Vec<Write>, ticket: Ticket) {
+        let number = self.next_ticket;
+        self.next_ticket = number.wrapping_add(1);
+        self.tickets.insert(number, ticket);
+        if writes.is_empty() {
+            return self.redeem(number, &Ok(()));
+        }
+        let told = self.reports.clone();
+        self.parts.store.commit(
+            writes,
+            Box::new(move |result| {
+                let _ = told.try_send(Report::Committed(number, result));
+            }),
+        );
+    }
+
+    pub(super) fn redeem(&mut self, number: u64, result: &Result<(), StoreError>) {
+        let Some(ticket) = self.tickets.remove(&number) else {
+            return;
+        };
+        if let Err(error) = result {
+            // What is in memory is ahead of the file now: nothing more may follow from it.
+            log::error!("not stored: {error}");
+            self.broken = true;
+        }
+        if result.is_err() && !ticket.answers.is_empty() {
+            // It was never accepted.
+            if let Some(uuid) = ticket.deal {
+                self.live.remove(&uuid);
+            }
+        }
+        for answer in ticket.answers {
+            // The client may have gone; the deal is accepted all the same.
+            let _ = answer.send(result.clone().map_err(|error| not_saved(&error)));
+        }
+        if let Some(told) = ticket.told {
+            let _ = told.send(result.clone().map_err(|error| error.to_string()));
+        }
+        if result.is_ok() {
+            for (uuid, effect) in ticket.effects {
+                self.carry_out(uuid, effect);
+            }
+            for order in ticket.orders {
+                self.send_order(order);
+            }
+        }
+        if let Some(uuid) = ticket.deal {
+            for looker in ticket.lookers {
+                self.show(uuid, looker);
+            }
+        }
+        self.start_waiting();
+    }
+
+    /// Shows a live deal; one that is being stored is shown once that is durable.
+    pub(super) fn show(&mut self, uuid: Uuid, looker: oneshot::Sender<Option<Box<Deal>>>) {
+        let storing = self
+            .tickets
+            .values_mut()
+            .rev()
+            .find(|ticket| ticket.deal == Some(uuid));
+        match storing {
+            Some(ticket) => ticket.lookers.push(looker),
+            None => {
+                let _ = looker.send(self.live.get(&uuid).map(|live| Box::new(live.deal.clone())));
+            }
+        }
+    }
+}
+
+fn not_saved(error: &StoreError) -> Refusal {
+    Refusal::with_log(
+        "server error: save to db",
+        format!("server error: save to db: {error}"),
+    )
+}

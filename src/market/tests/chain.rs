@@ -1,0 +1,192 @@
+//! A chain in memory: one state behind one lock, changed by the tests.
+
+use crate::chain::{
+    Chain, ChainError, CollateralBounds, DealState, Head, Outcome, ProviderContact, ProviderFacts,
+    PublishOrder,
+};
+use crate::deal::tests::samples::{HEAD, atto};
+use crate::filecoin::{
+    Address, ClientDealProposal, DealProposal, SecretKey, Signature, TokenAmount, cids,
+};
+use cid::Cid;
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard};
+use uuid::Uuid;
+
+type Answer<T> = Result<T, ChainError>;
+
+/// What the chain knows and how it behaves.
+#[derive(Debug, Default)]
+pub struct State {
+    pub head: i64,
+    /// No call is answered.
+    pub away: bool,
+    /// Questions about clients wait while this is set.
+    pub hanging: bool,
+    pub escrow: i64,
+    /// Messages by their order: the deals in them and their CID. Deal IDs are 100 × message + position.
+    pub messages: Vec<(Uuid, Vec<ClientDealProposal>, Cid)>,
+    /// The next answers to `publish`; afterwards messages are taken.
+    pub publish_failures: Vec<ChainError>,
+    /// Messages are taken, but their senders do not hear of it.
+    pub mute: bool,
+    /// Messages stay in the pool.
+    pub pending: bool,
+    pub exit_code: i64,
+    /// Start epochs of deals that the actor drops.
+    pub dropped: Vec<i64>,
+    /// Start epochs of deals that fail the dry run.
+    pub objected: Vec<i64>,
+    pub active: BTreeMap<u64, DealState>,
+    /// Calls of `authenticate`.
+    pub authenticated: u32,
+}
+
+pub struct MemoryChain(Mutex<State>);
+
+pub fn worker() -> SecretKey {
+    SecretKey::secp256k1(&[3; 32]).expect("a valid scalar")
+}
+
+impl MemoryChain {
+    pub fn new() -> Self {
+        Self(Mutex::new(State {
+            head: HEAD,
+            escrow: 1_000_000,
+            ..State::default()
+        }))
+    }
+
+    pub fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().expect("no test panics under the lock")
+    }
+
+    fn here(&self) -> Answer<MutexGuard<'_, State>> {
+        let state = self.state();
+        if state.away {
+            return Err(ChainError::Unreachable("it is away".to_owned()));
+        }
+        Ok(state)
+    }
+}
+
+impl Chain for MemoryChain {
+    fn head(&self) -> Answer<Head> {
+        self.here().map(|state| Head {
+            epoch: state.head,
+            timestamp: 0,
+        })
+    }
+
+    fn network_version(&self) -> Answer<u64> {
+        self.here().map(|_| 25)
+    }
+
+    fn provider_facts(&self, _: &Address) -> Answer<ProviderFacts> {
+        self.here().map(|state| ProviderFacts {
+            escrow_available: atto(state.escrow),
+            escrow_locked: atto(0),
+            publish_wallet: worker().address(),
+            publish_balance: atto(10_i128.pow(20)),
+            worker: worker().address(),
+            sector_size: 32 << 30,
+        })
+    }
+
+    fn collateral_bounds(&self, _: u64, _: bool) -> Answer<CollateralBounds> {
+        self.here().map(|_| CollateralBounds {
+            min: atto(1_000),
+            max: atto(100_000),
+        })
+    }
+
+    fn key_address(&self, client: &Address) -> Answer<Address> {
+        self.here().map(|_| client.clone())
+    }
+
+    fn id_address(&self, address: &Address) -> Answer<Address> {
+        self.here()
+            .map(|_| Address::id(2_000 + u64::from(address.payload()[0])))
+    }
+
+    fn client_available(&self, _: &Address) -> Answer<TokenAmount> {
+        while self.state().hanging {
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        }
+        self.here().map(|_| atto(10_i128.pow(18)))
+    }
+
+    fn datacap(&self, _: &Address) -> Answer<Option<TokenAmount>> {
+        self.here().map(|_| None)
+    }
+
+    fn authenticate(&self, _: &Address, _: &Signature, _: &[u8]) -> Answer<bool> {
+        self.here().map(|mut state| {
+            state.authenticated += 1;
+            true
+        })
+    }
+
+    fn publish(&self, order: &PublishOrder) -> Answer<Cid> {
+        let mut state = self.here()?;
+        if !state.publish_failures.is_empty() {
+            return Err(state.publish_failures.remove(0));
+        }
+        let known = state.messages.iter().find(|(id, ..)| *id == order.id);
+        let cid = if let Some((_, deals, cid)) = known {
+            assert_eq!(deals, &order.deals, "the same message under the same ID");
+            *cid
+        } else {
+            let cid = cids::chain_cid(order.id.as_bytes());
+            state.messages.push((order.id, order.deals.clone(), cid));
+            cid
+        };
+        if state.mute {
+            return Err(ChainError::Unreachable("the answer was lost".to_owned()));
+        }
+        Ok(cid)
+    }
+
+    fn dry_run(&self, _: &Address, deal: &ClientDealProposal) -> Answer<Option<String>> {
+        let state = self.here()?;
+        let bad = state.objected.contains(&deal.proposal.start_epoch);
+        Ok(bad.then(|| "non-zero exit code 16: no".to_owned()))
+    }
+
+    fn outcome(&self, message: &Cid, proposals: &[DealProposal]) -> Answer<Outcome> {
+        let state = self.here()?;
+        let mut messages = (100..).step_by(100).zip(&state.messages);
+        let Some((first, (_, deals, _))) = messages.find(|(_, (.., cid))| cid == message) else {
+            return Ok(Outcome::Unknown);
+        };
+        if state.pending {
+            return Ok(Outcome::Pending);
+        }
+        let id = |asked: &DealProposal| {
+            let position = deals.iter().position(|deal| deal.proposal == *asked)?;
+            let taken = state.exit_code == 0 && !state.dropped.contains(&asked.start_epoch);
+            taken.then(|| first + position as u64)
+        };
+        Ok(Outcome::Executed {
+            message: *message,
+            depth: 50,
+            exit_code: state.exit_code,
+            deals: proposals.iter().map(id).collect(),
+        })
+    }
+
+    fn deal_state(&self, deal_id: u64) -> Answer<Option<DealState>> {
+        self.here().map(|state| state.active.get(&deal_id).cloned())
+    }
+
+    fn sign(&self, key: &Address, bytes: &[u8]) -> Answer<Option<Signature>> {
+        self.here()
+            .map(|_| (*key == worker().address()).then(|| worker().sign(bytes)))
+    }
+
+    fn provider_contact(&self, _: &Address) -> Answer<ProviderContact> {
+        Err(ChainError::Unreachable(
+            "not asked by a provider".to_owned(),
+        ))
+    }
+}

@@ -1,0 +1,286 @@
+//! Giving pieces to a sealer that refuses, forgets, hangs (edge cases 85, 87, 88).
+
+use super::world::{World, car, start, wait};
+use crate::chain::DealState;
+use crate::deal::step::Verb;
+use crate::deal::{Checkpoint, Hold};
+use crate::market::Wish;
+use crate::sealer::SealerError;
+use std::time::Duration;
+
+fn refused() -> SealerError {
+    SealerError::Refused {
+        code: 1,
+        message: "SectorAddPieceToAny: too many sectors".to_owned(),
+    }
+}
+
+#[test]
+fn a_sealer_that_refuses_is_asked_again() {
+    let mut world = World::new();
+    world.terms(|terms| (terms.retry_first, terms.retry_max) = (60_000, 60_000));
+    world.sealer().state().failures = vec![refused()];
+    world.run(async {
+        let running = world.start().await;
+        let uuid = running.accepted(&world.online(1)).await;
+        let held = running.until(uuid, |deal| deal.hold != Hold::None).await;
+        // Edge case 85.
+        assert!(matches!(held.hold, Hold::Auto { .. }));
+        assert_eq!(held.checkpoint, Checkpoint::PublishConfirmed);
+        assert_eq!(
+            held.error,
+            format!(
+                "failed to add piece: packing piece {}: AddPiece failed: {}",
+                held.proposal().piece_cid,
+                refused()
+            )
+        );
+        world.pass(Duration::from_secs(80));
+        let deal = running.until_sealed(uuid).await;
+        assert_eq!((deal.error.as_str(), deal.tries), ("", 0));
+        assert_eq!(world.sealer().state().calls, 2);
+        assert_eq!(world.sealer().state().added.len(), 1);
+        assert_eq!(world.chain.state().messages.len(), 1);
+    });
+}
+
+#[test]
+fn an_operator_s_retry_does_not_wait() {
+    let mut world = World::new();
+    world.terms(|terms| (terms.retry_first, terms.retry_max) = (60_000, 60_000));
+    world.sealer().state().failures = vec![refused()];
+    world.run(async {
+        let running = world.start().await;
+        let uuid = running.accepted(&world.online(1)).await;
+        running.until(uuid, |deal| deal.hold != Hold::None).await;
+        running
+            .handle
+            .wish(uuid, Wish::Verb(Verb::Retry))
+            .await
+            .unwrap();
+        running.until_sealed(uuid).await;
+        assert_eq!(world.sealer().state().calls, 2);
+    });
+}
+
+#[test]
+fn a_lost_answer_does_not_add_the_piece_twice() {
+    let world = World::new();
+    world.sealer().state().mute = true;
+    world.run(async {
+        let running = world.start().await;
+        let uuid = running.accepted(&world.online(1)).await;
+        running.until_sealed(uuid).await;
+        let state = world.sealer().state();
+        assert_eq!((state.calls, state.added.len()), (1, 1));
+    });
+}
+
+#[test]
+fn a_sector_that_is_active_on_chain_is_found_there() {
+    let world = World::new();
+    world.sealer().state().failures = vec![SealerError::Unreachable("cut off".to_owned())];
+    world.run(async {
+        let running = world.start().await;
+        let params = world.online(1);
+        let proposal = params.proposal.clone().unwrap().proposal;
+        let state = DealState {
+            proposal,
+            sector_number: 44,
+            sector_start_epoch: 1,
+            slash_epoch: -1,
+        };
+        world.chain.state().active.insert(100, state);
+        let uuid = running.accepted(&params).await;
+        let deal = running
+            .until(uuid, |deal| deal.checkpoint >= Checkpoint::AddedPiece)
+            .await;
+        assert_eq!(deal.sector.unwrap().number, 44);
+        assert_eq!(world.sealer().state().added.len(), 0);
+    });
+}
+
+#[test]
+fn a_deal_whose_start_has_passed_is_not_handed_over() {
+    // Edge case 87.
+    let mut world = World::new();
+    world.terms(|terms| (terms.retry_first, terms.retry_max) = (60_000, 60_000));
+    world.sealer().state().failures = vec![refused()];
+    world.run(async {
+        let running = world.start().await;
+        let uuid = running.accepted(&world.online(1)).await;
+        running.until(uuid, |deal| deal.hold != Hold::None).await;
+        running.stop().await;
+        world.chain.state().head = start(1) + 1;
+        world.pass(Duration::from_secs(80));
+        let running = world.start().await;
+        let ended = running.until_at(uuid, Checkpoint::Complete).await;
+        assert_eq!(
+            ended.error,
+            format!(
+                "deal proposal must be proven on chain by deal proposal start epoch {}, \
+                 but it has expired: current chain height: {}",
+                start(1),
+                start(1) + 1
+            )
+        );
+        assert_eq!(world.sealer().state().added.len(), 0);
+    });
+}
+
+#[test]
+fn a_piece_that_the_sealer_has_goes_on_after_its_start_epoch() {
+    let world = World::new();
+    world.sealer().state().held = true;
+    world.run(async {
+        let running = world.start().await;
+        let uuid = running.accepted(&world.online(1)).await;
+        wait("the call", || {
+            (world.sealer().state().running > 0).then_some(())
+        })
+        .await;
+        world.chain.state().head = start(1) + 1;
+        smol::Timer::after(Duration::from_millis(50)).await;
+        assert_eq!(
+            running.deal(uuid).await.unwrap().checkpoint,
+            Checkpoint::PublishConfirmed
+        );
+        world.sealer().state().held = false;
+        running.until_sealed(uuid).await;
+    });
+}
+
+#[test]
+fn data_that_has_gone_waits_for_the_operator() {
+    let world = World::new();
+    world.chain.state().pending = true;
+    world.run(async {
+        let running = world.start().await;
+        let uuid = running.accepted(&world.online(1)).await;
+        running.until_at(uuid, Checkpoint::Published).await;
+        let file = world.settings.files.staged(uuid);
+        std::fs::remove_file(&file).unwrap();
+        world.chain.state().pending = false;
+        let held = running.until(uuid, |deal| deal.hold == Hold::Manual).await;
+        assert_eq!(held.checkpoint, Checkpoint::PublishConfirmed);
+        let text = format!(
+            "failed to add piece: failed to get size of downloaded file '{}': ",
+            file.display()
+        );
+        assert!(held.error.starts_with(&text), "{}", held.error);
+        // The operator brings it back from elsewhere.
+        std::fs::write(&file, car(1)).unwrap();
+        running
+            .handle
+            .wish(uuid, Wish::Verb(Verb::Retry))
+            .await
+            .unwrap();
+        running.until_sealed(uuid).await;
+    });
+}
+
+#[test]
+fn a_file_of_another_length_is_not_handed_over() {
+    let world = World::new();
+    world.chain.state().pending = true;
+    world.run(async {
+        let running = world.start().await;
+        let (params, path) = world.offline(1);
+        let uuid = running.accepted(&params).await;
+        running.import(uuid, &path, false).await.unwrap();
+        running.until_at(uuid, Checkpoint::Published).await;
+        std::fs::write(&path, b"replaced").unwrap();
+        world.chain.state().pending = false;
+        let held = running.until(uuid, |deal| deal.hold == Hold::Manual).await;
+        assert!(
+            held.error.contains("has 8 bytes instead of"),
+            "{}",
+            held.error
+        );
+        assert_eq!(world.sealer().state().calls, 0);
+    });
+}
+
+#[test]
+fn a_sector_is_watched_until_it_has_ended() {
+    let world = World::new();
+    world.sealer().state().sector = "PreCommit1".to_owned();
+    world.run(async {
+        let running = world.start().await;
+        let uuid = running.accepted(&world.online(1)).await;
+        running
+            .until(uuid, |deal| deal.sealing == "PreCommit1")
+            .await;
+        world.sealer().state().sector = "WaitSeed".to_owned();
+        running
+            .until(uuid, |deal| deal.sealing == "WaitSeed" && !deal.sealed)
+            .await;
+        // Watched again after a start.
+        running.stop().await;
+        let running = world.start().await;
+        world.sealer().state().sector = "Proving".to_owned();
+        running.until_sealed(uuid).await;
+        running.stop().await;
+        let running = world.start().await;
+        assert_eq!(
+            running
+                .handle
+                .list(crate::store::Listing {
+                    limit: 9,
+                    ..Default::default()
+                })
+                .await
+                .unwrap()
+                .0
+                .len(),
+            1
+        );
+        assert_eq!(running.gate.commits(), 0, "a sealed deal rests");
+    });
+}
+
+#[test]
+fn a_removed_sector_ends_its_deal() {
+    // Edge case 88.
+    let world = World::new();
+    {
+        let mut state = world.sealer().state();
+        state.sector = "Removed".to_owned();
+        state.empty = true;
+    }
+    world.run(async {
+        let running = world.start().await;
+        let uuid = running.accepted(&world.online(1)).await;
+        let ended = running.until_at(uuid, Checkpoint::Complete).await;
+        assert_eq!(ended.error, "storage failed - deal not found in sector");
+    });
+}
+
+#[test]
+fn only_so_many_calls_wait_at_the_sealer() {
+    let world = World::new();
+    world.sealer().state().held = true;
+    world.run(async {
+        let running = world.start().await;
+        let proposals: Vec<_> = (1..=11).map(|number| world.online(number)).collect();
+        for params in &proposals {
+            running.accepted(params).await;
+        }
+        for params in &proposals {
+            running
+                .until_at(params.uuid, Checkpoint::PublishConfirmed)
+                .await;
+        }
+        wait("the calls", || {
+            (world.sealer().state().running == 8).then_some(())
+        })
+        .await;
+        smol::Timer::after(Duration::from_millis(50)).await;
+        assert_eq!(world.sealer().state().running, 8);
+        world.sealer().state().held = false;
+        for params in &proposals {
+            running.until_sealed(params.uuid).await;
+        }
+        assert_eq!(world.sealer().state().added.len(), 11);
+    });
+}

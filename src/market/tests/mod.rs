@@ -1,0 +1,15 @@
+//! Tests of the room: the real run loop between doubles of the outside worlds.
+
+mod answers;
+mod chain;
+mod crash;
+mod ends;
+mod gate;
+mod handovers;
+mod life;
+mod limits;
+mod miners;
+mod publishing;
+mod sealer;
+mod server;
+mod world;
