@@ -24,3 +24,5 @@ pub mod store;
 pub mod transfer;
 
 pub mod market;
+
+pub mod client;
