@@ -26,3 +26,5 @@ pub mod transfer;
 pub mod market;
 
 pub mod client;
+
+pub mod devnet;

@@ -1,0 +1,102 @@
+//! Scripted trouble: what a test wants to go wrong, and how often.
+
+use std::time::Duration;
+
+/// Trouble waiting for its calls.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    /// The method without prefix (`StateSearchMsg`), or `*` for all of them.
+    pub method: String,
+    /// What happens.
+    pub effect: Effect,
+    /// Calls that pass unharmed before it begins.
+    pub skip: u32,
+    /// Calls that it strikes; then it is over.
+    pub times: u32,
+}
+
+/// What happens to a call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Effect {
+    /// It is carried out later.
+    Delay(Duration),
+    /// The connection ends without an answer.
+    Drop {
+        /// Whether the call is carried out before.
+        done: bool,
+    },
+    /// An error is answered.
+    Error {
+        /// The JSON-RPC code.
+        code: i64,
+        /// Its text.
+        message: String,
+        /// Whether the call is carried out before.
+        done: bool,
+    },
+    /// An HTTP status is answered, with no JSON-RPC: a proxy in between.
+    Status(u16),
+}
+
+impl Fault {
+    /// Trouble for the next call of a method.
+    pub fn once(method: &str, effect: Effect) -> Self {
+        Self::times(method, 1, effect)
+    }
+
+    /// Trouble for the next calls of a method.
+    pub fn times(method: &str, times: u32, effect: Effect) -> Self {
+        Self {
+            method: method.to_owned(),
+            effect,
+            skip: 0,
+            times,
+        }
+    }
+}
+
+/// The effect that strikes this call, if any; the first fitting fault counts it.
+pub fn strike(faults: &mut Vec<Fault>, method: &str) -> Option<Effect> {
+    let fault = faults
+        .iter_mut()
+        .find(|fault| fault.times > 0 && (fault.method == method || fault.method == "*"))?;
+    if fault.skip > 0 {
+        fault.skip = fault.skip.saturating_sub(1);
+        return None;
+    }
+    fault.times = fault.times.saturating_sub(1);
+    let effect = fault.effect.clone();
+    faults.retain(|fault| fault.times > 0);
+    Some(effect)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fault_skips_strikes_and_ends() {
+        let mut faults = vec![Fault {
+            method: "ChainHead".to_owned(),
+            effect: Effect::Status(502),
+            skip: 1,
+            times: 2,
+        }];
+        assert_eq!(strike(&mut faults, "Version"), None);
+        assert_eq!(strike(&mut faults, "ChainHead"), None);
+        assert_eq!(strike(&mut faults, "ChainHead"), Some(Effect::Status(502)));
+        assert_eq!(strike(&mut faults, "ChainHead"), Some(Effect::Status(502)));
+        assert_eq!(strike(&mut faults, "ChainHead"), None);
+        assert!(faults.is_empty());
+    }
+
+    #[test]
+    fn a_star_strikes_everything() {
+        let mut faults = vec![Fault::once("*", Effect::Drop { done: true })];
+        assert_eq!(
+            strike(&mut faults, "Version"),
+            Some(Effect::Drop { done: true })
+        );
+        assert_eq!(strike(&mut faults, "Version"), None);
+    }
+}
