@@ -28,3 +28,5 @@ pub mod market;
 pub mod client;
 
 pub mod devnet;
+
+pub mod config;

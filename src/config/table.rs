@@ -1,0 +1,445 @@
+//! Every setting, once: name, default, unit, meaning, parser.
+//!
+//! `coracle settings`, the README's table and the validation are made from this.
+
+use super::{Config, MinerConfig, values};
+use crate::rpc::{Endpoint, Version};
+use crate::transfer::check_private_url;
+
+/// Puts a text into its typed place.
+#[derive(Debug, Clone, Copy)]
+pub enum Apply {
+    /// One value for the whole provider.
+    Provider(fn(&mut Config, &str) -> Result<(), String>),
+    /// One value per miner: `CORACLE_X_F01234` overrides `CORACLE_X`.
+    Miner(fn(&mut MinerConfig, &str) -> Result<(), String>),
+}
+
+/// One setting.
+#[derive(Debug)]
+pub struct Setting {
+    /// The variable.
+    pub name: &'static str,
+    /// The text that stands in for a value; `None`: there is none.
+    pub default: Option<&'static str>,
+    /// What kind of text it is.
+    pub unit: &'static str,
+    /// What it decides, and why the default is what it is. One line.
+    pub about: &'static str,
+    /// Must it be set?
+    pub required: bool,
+    /// Is its value never shown, and may `<name>_FILE` give its file?
+    pub secret: bool,
+    /// The parser.
+    pub(super) apply: Apply,
+}
+
+impl Setting {
+    /// May it be overridden for one miner?
+    pub fn per_miner(&self) -> bool {
+        matches!(self.apply, Apply::Miner(_))
+    }
+
+    const fn required(mut self) -> Self {
+        self.required = true;
+        self
+    }
+
+    const fn secret(mut self) -> Self {
+        self.secret = true;
+        self
+    }
+}
+
+/// A setting of the whole provider. An empty default means none.
+const fn provider(
+    name: &'static str,
+    default: &'static str,
+    unit: &'static str,
+    about: &'static str,
+    apply: fn(&mut Config, &str) -> Result<(), String>,
+) -> Setting {
+    setting(name, default, unit, about, Apply::Provider(apply))
+}
+
+/// A setting that may differ from miner to miner.
+const fn miner(
+    name: &'static str,
+    default: &'static str,
+    unit: &'static str,
+    about: &'static str,
+    apply: fn(&mut MinerConfig, &str) -> Result<(), String>,
+) -> Setting {
+    setting(name, default, unit, about, Apply::Miner(apply))
+}
+
+const fn setting(
+    name: &'static str,
+    default: &'static str,
+    unit: &'static str,
+    about: &'static str,
+    apply: Apply,
+) -> Setting {
+    let default = if default.is_empty() {
+        None
+    } else {
+        Some(default)
+    };
+    Setting {
+        name,
+        default,
+        unit,
+        about,
+        required: false,
+        secret: false,
+        apply,
+    }
+}
+
+/// Writes a parsed value to its place.
+fn put<T>(place: &mut T, value: Result<T, String>) -> Result<(), String> {
+    *place = value?;
+    Ok(())
+}
+
+/// All of them, in the order in which an operator meets them.
+pub static SETTINGS: &[Setting] = &[
+    // What it serves.
+    provider(
+        "CORACLE_MINERS",
+        "",
+        "addresses",
+        "the miners that deals are taken for: ID addresses (f01234), separated by commas",
+        |config, text| {
+            let miners = values::miners(text)?;
+            let with = |address| MinerConfig {
+                address,
+                ..MinerConfig::blank()
+            };
+            config.miners = miners.into_iter().map(with).collect();
+            Ok(())
+        },
+    )
+    .required(),
+    provider(
+        "FULLNODE_API_INFO",
+        "",
+        "token:address",
+        "the chain node, as `lotus auth api-info` prints it",
+        |config, text| {
+            Endpoint::parse_list(text, Version::V1).map_err(|error| error.to_string())?;
+            put(&mut config.fullnode_api_info, Ok(text.trim().to_owned()))
+        },
+    )
+    .required()
+    .secret(),
+    provider(
+        "MINER_API_INFO",
+        "",
+        "token:address",
+        "the sealers, as `lotus-miner auth api-info` prints them, separated by commas; \
+         each says itself which miner it is",
+        |config, text| {
+            let sealers = values::list(text, |item| {
+                Endpoint::parse(item, Version::V0).map_err(|error| error.to_string())?;
+                Ok(item.to_owned())
+            })?;
+            if sealers.is_empty() {
+                return Err("names no sealer".to_owned());
+            }
+            put(&mut config.miner_api_info, Ok(sealers))
+        },
+    )
+    .required()
+    .secret(),
+    // Where its files are.
+    provider(
+        "CORACLE_HOME",
+        "",
+        "directory",
+        "database, keys, tokens and `coracle.env`; without it `.coracle` in the user's home",
+        // It is read before all others, because `coracle.env` is there.
+        |_, _| Ok(()),
+    ),
+    provider(
+        "CORACLE_STAGING",
+        "staging",
+        "directory",
+        "data on its way in, relative to the home directory: it needs the large disk, the home does not",
+        |config, text| put(&mut config.staging, Ok(config.home.join(text.trim()))),
+    ),
+    provider(
+        "CORACLE_PIECES",
+        "pieces",
+        "directory",
+        "data that was handed over and is still served; on the disk of CORACLE_STAGING moving there is free",
+        |config, text| put(&mut config.pieces, Ok(config.home.join(text.trim()))),
+    ),
+    provider(
+        "CORACLE_LIBP2P_KEY_FILE",
+        "libp2p.key",
+        "file",
+        "the libp2p private key; a named one must be there (bring the one whose peer ID is on chain), \
+         the default one is made at the first start",
+        |config, text| {
+            put(
+                &mut config.libp2p_key_file,
+                Ok(config.home.join(text.trim())),
+            )
+        },
+    ),
+    // Where it listens.
+    provider(
+        "CORACLE_LISTEN",
+        "/ip4/0.0.0.0/tcp/24001",
+        "multiaddrs",
+        "where libp2p listens; the port is fixed because it stands on chain",
+        |config, text| {
+            let read = values::list(text, |item| values::parsed(item, "multiaddr"));
+            put(&mut config.listen, read)
+        },
+    ),
+    provider(
+        "CORACLE_ANNOUNCE",
+        "",
+        "multiaddrs",
+        "libp2p addresses told to others: behind a router, its public address and forwarded port",
+        |config, text| {
+            let read = values::list(text, |item| values::parsed(item, "multiaddr"));
+            put(&mut config.announce, read)
+        },
+    ),
+    provider(
+        "CORACLE_HTTP_LISTEN",
+        "0.0.0.0:7777",
+        "host:port",
+        "where pieces are served over HTTP, to everybody",
+        |config, text| {
+            put(
+                &mut config.http_listen,
+                values::parsed(text, "IP address with port"),
+            )
+        },
+    ),
+    provider(
+        "CORACLE_ADMIN_LISTEN",
+        "127.0.0.1:7778",
+        "host:port",
+        "where this provider takes commands; loopback, because the token crosses it in the clear",
+        |config, text| {
+            put(
+                &mut config.admin_listen,
+                values::parsed(text, "IP address with port"),
+            )
+        },
+    ),
+    provider(
+        "CORACLE_PUBLIC_URL",
+        "",
+        "URL",
+        "under which the world reaches CORACLE_HTTP_LISTEN; without it no HTTP retrieval is offered",
+        |config, text| put(&mut config.public_url, values::url(text).map(Some)),
+    ),
+    provider(
+        "CORACLE_SEALER_URL",
+        "",
+        "URL",
+        "under which a sealer fetches pieces from CORACLE_HTTP_LISTEN; without it pieces are pushed to it",
+        |config, text| put(&mut config.sealer_url, values::url(text).map(Some)),
+    ),
+    // What it takes.
+    miner(
+        "CORACLE_CONSIDER_ONLINE",
+        "true",
+        "true or false",
+        "take deals whose data is downloaded",
+        |miner, text| put(&mut miner.consider_online, values::switch(text)),
+    ),
+    miner(
+        "CORACLE_CONSIDER_OFFLINE",
+        "true",
+        "true or false",
+        "take deals whose data is imported",
+        |miner, text| put(&mut miner.consider_offline, values::switch(text)),
+    ),
+    miner(
+        "CORACLE_CONSIDER_VERIFIED",
+        "true",
+        "true or false",
+        "take verified deals",
+        |miner, text| put(&mut miner.consider_verified, values::switch(text)),
+    ),
+    miner(
+        "CORACLE_CONSIDER_UNVERIFIED",
+        "true",
+        "true or false",
+        "take unverified deals",
+        |miner, text| put(&mut miner.consider_unverified, values::switch(text)),
+    ),
+    miner(
+        "CORACLE_PIECE_BLOCKLIST",
+        "",
+        "CIDs",
+        "pieces that are refused",
+        |miner, text| {
+            put(
+                &mut miner.piece_blocklist,
+                values::list(text, |item| values::parsed(item, "CID")),
+            )
+        },
+    ),
+    miner(
+        "CORACLE_ASK_PRICE",
+        "50000000 attoFIL",
+        "FIL",
+        "asked of unverified deals in a miner's first ask, per epoch and GiB; the default is the one in use elsewhere",
+        |miner, text| put(&mut miner.ask_price, values::amount(text)),
+    ),
+    miner(
+        "CORACLE_ASK_VERIFIED_PRICE",
+        "5000000 attoFIL",
+        "FIL",
+        "asked of verified deals in a miner's first ask, per epoch and GiB; the default is the one in use elsewhere",
+        |miner, text| put(&mut miner.ask_verified_price, values::amount(text)),
+    ),
+    miner(
+        "CORACLE_PIECE_SIZE_MIN",
+        "256",
+        "bytes",
+        "the smallest padded piece in a miner's first ask",
+        |miner, text| put(&mut miner.piece_size_min, values::piece_size(text)),
+    ),
+    miner(
+        "CORACLE_PIECE_SIZE_MAX",
+        "32GiB",
+        "bytes",
+        "the largest padded piece in a miner's first ask; the sector size is a limit besides",
+        |miner, text| put(&mut miner.piece_size_max, values::piece_size(text)),
+    ),
+    miner(
+        "CORACLE_EXPECTED_SEAL_DURATION",
+        "24h",
+        "epochs",
+        "a deal must start this much after its proposal, or it could not be sealed in time",
+        |miner, text| put(&mut miner.expected_seal_duration, values::epochs(text)),
+    ),
+    miner(
+        "CORACLE_START_DELAY_MAX",
+        "14d",
+        "epochs",
+        "a deal with download must start within this time, so that funds and space are not held for longer",
+        |miner, text| put(&mut miner.start_delay_max, values::epochs(text)),
+    ),
+    // Transfers.
+    provider(
+        "CORACLE_STAGING_BYTES_MAX",
+        "100GiB",
+        "bytes",
+        "what deals may reserve in CORACLE_STAGING, 0 for no limit; the default holds three pieces of 32 GiB",
+        |config, text| put(&mut config.staging_bytes_max, values::bytes(text)),
+    ),
+    provider(
+        "CORACLE_KEEP_PIECES_BYTES_MAX",
+        "100GiB",
+        "bytes",
+        "what handed-over data may fill in CORACLE_PIECES; the oldest goes first, 0 keeps none",
+        |config, text| put(&mut config.keep_pieces_bytes_max, values::bytes(text)),
+    ),
+    provider(
+        "CORACLE_TRANSFERS_MAX",
+        "2",
+        "number",
+        "downloads at the same time; a NAS disk writes few files well",
+        // A thread each: more than this is no NAS.
+        |config, text| put(&mut config.transfers_max, values::count(text, 1, 64)),
+    ),
+    provider(
+        "CORACLE_PRIVATE_URLS",
+        "",
+        "URLs",
+        "beginnings of URLs from which downloads are allowed though their address is not public; port `:*` is any",
+        |config, text| {
+            let read = values::list(text, |item| {
+                check_private_url(item).map_err(|error| format!("{item:?}: {error}"))?;
+                Ok(item.to_owned())
+            });
+            put(&mut config.private_urls, read)
+        },
+    ),
+    // Publishing.
+    miner(
+        "CORACLE_PUBLISH_WALLET",
+        "",
+        "address",
+        "pays for publish messages; without it one of the miner's own addresses",
+        |miner, text| put(&mut miner.publish_wallet, values::address(text).map(Some)),
+    ),
+    miner(
+        "CORACLE_PUBLISH_DEALS_MAX",
+        "8",
+        "number",
+        "deals in one publish message; more save gas, and more fail together",
+        // Far above what fits into the gas of one block.
+        |miner, text| put(&mut miner.publish_deals_max, values::count(text, 1, 256)),
+    ),
+    miner(
+        "CORACLE_PUBLISH_PERIOD",
+        "1h",
+        "duration",
+        "the longest that a deal waits for others to be published with",
+        |miner, text| put(&mut miner.publish_period, values::duration(text)),
+    ),
+    miner(
+        "CORACLE_PUBLISH_FEE_MAX",
+        "0.05 FIL",
+        "FIL",
+        "the most that one publish message may cost",
+        |miner, text| put(&mut miner.publish_fee_max, values::amount(text)),
+    ),
+    miner(
+        "CORACLE_PUBLISH_CONFIDENCE",
+        "10",
+        "epochs",
+        "epochs on top of a publish message before it counts: fewer are sometimes undone",
+        |miner, text| put(&mut miner.publish_confidence, values::epochs(text)),
+    ),
+    miner(
+        "CORACLE_SEALING_BUFFER",
+        "480",
+        "epochs",
+        "a deal this close to its start is no longer published: it could not be sealed in time",
+        |miner, text| put(&mut miner.sealing_buffer, values::epochs(text)),
+    ),
+    miner(
+        "CORACLE_RETRY_WAIT",
+        "5s",
+        "duration",
+        "first wait after a failure that goes away by itself; it doubles with each further one up to 10 min",
+        |miner, text| put(&mut miner.retry_wait, values::duration(text)),
+    ),
+    // The rest.
+    provider(
+        "CORACLE_CHAIN_POLL",
+        "30s",
+        "duration",
+        "how often the head of the chain is read: once per epoch",
+        |config, text| put(&mut config.chain_poll, values::positive_duration(text)),
+    ),
+    provider(
+        "CORACLE_DB_CACHE_BYTES",
+        "8MiB",
+        "bytes",
+        "the database's cache; the records of 10,000 deals fit",
+        |config, text| put(&mut config.db_cache_bytes, values::bytes(text)),
+    ),
+    provider(
+        "CORACLE_LOG",
+        "info",
+        "level",
+        "what is logged to standard error: off, error, warn, info, debug or trace",
+        |config, text| {
+            let wrong = |_| format!("{text:?} is none of off, error, warn, info, debug, trace");
+            put(&mut config.log, text.trim().parse().map_err(wrong))
+        },
+    ),
+];
