@@ -30,3 +30,4 @@ pub mod client;
 pub mod devnet;
 
 pub mod config;
+pub mod provider;
