@@ -31,3 +31,5 @@ pub mod devnet;
 
 pub mod config;
 pub mod provider;
+
+pub mod demo;
