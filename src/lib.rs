@@ -33,3 +33,5 @@ pub mod config;
 pub mod provider;
 
 pub mod demo;
+
+pub mod cli;

@@ -1,0 +1,5 @@
+//! Arguments → one command → exit code.
+
+fn main() -> std::process::ExitCode {
+    coracle::cli::main()
+}
