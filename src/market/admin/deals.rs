@@ -1,0 +1,182 @@
+//! Deals: listing, showing, their log, and what an operator wishes for them.
+
+use super::query::percent_decoded;
+use super::view::{deal_json, rfc3339};
+use super::{Admin, error, not_found};
+use crate::deal::step::Verb;
+use crate::deal::{Checkpoint, Deal, Import};
+use crate::market::Wish;
+use crate::serve::listener::{Body, json, read_body};
+use crate::store::Listing;
+use hyper::body::Incoming;
+use hyper::{Method, Request, Response, StatusCode};
+use serde_json::{Value, json as object};
+use uuid::Uuid;
+
+/// Bytes of a request body: a path and a flag.
+const BODY_BYTES_MAX: u64 = 64 * 1024;
+
+/// Deals in one listing.
+const LISTED_MAX: usize = 1_000;
+
+/// Deals in a listing that names no limit.
+const LISTED_DEFAULT: usize = 50;
+
+impl Admin {
+    /// Answers a request below `/v1/deals`.
+    pub(super) async fn deals(&self, rest: &[&str], request: Request<Incoming>) -> Response<Body> {
+        let get = request.method() == Method::GET;
+        let post = request.method() == Method::POST;
+        let Some((uuid, rest)) = rest.split_first() else {
+            if get {
+                return self.list(request.uri().query().unwrap_or_default()).await;
+            }
+            return not_found();
+        };
+        match (Uuid::parse_str(uuid), rest) {
+            (Ok(uuid), []) if get => self.show(uuid).await,
+            (Ok(uuid), ["log"]) if get => self.log(uuid).await,
+            (Ok(uuid), [verb]) if post => self.wish(uuid, verb, request).await,
+            (Err(_), [] | ["log"]) if get => bad_uuid(),
+            (Err(_), [_]) if post => bad_uuid(),
+            _ => not_found(),
+        }
+    }
+
+    async fn list(&self, query: &str) -> Response<Body> {
+        let mut listing = Listing {
+            limit: LISTED_DEFAULT,
+            ..Listing::default()
+        };
+        for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            let Some(value) = percent_decoded(value) else {
+                return error(
+                    StatusCode::BAD_REQUEST,
+                    "the query is not percent-encoded UTF-8",
+                );
+            };
+            match name {
+                "limit" => match value.parse::<usize>() {
+                    Ok(limit) => listing.limit = limit.min(LISTED_MAX),
+                    Err(_) => return error(StatusCode::BAD_REQUEST, "limit is not a number"),
+                },
+                "state" if value.is_empty() => {}
+                "state" => match Checkpoint::from_name(&value) {
+                    Some(checkpoint) => listing.checkpoint = Some(checkpoint),
+                    None => return error(StatusCode::BAD_REQUEST, "state is not a checkpoint"),
+                },
+                "query" => listing.query = Some(value),
+                _ => return error(StatusCode::BAD_REQUEST, "unknown query parameter"),
+            }
+        }
+        match self.market.list(listing).await {
+            Ok((deals, more)) => {
+                let deals: Vec<Value> = deals
+                    .iter()
+                    .map(|deal| deal_json(deal, self.market.bytes_received(deal)))
+                    .collect();
+                json(StatusCode::OK, &object!({ "deals": deals, "more": more }))
+            }
+            Err(why) => error(StatusCode::INTERNAL_SERVER_ERROR, &why.to_string()),
+        }
+    }
+
+    async fn show(&self, uuid: Uuid) -> Response<Body> {
+        match self.market.deal(uuid).await {
+            Ok(Some((deal, bytes))) => json(StatusCode::OK, &deal_json(&deal, bytes)),
+            Ok(None) => error(
+                StatusCode::NOT_FOUND,
+                &format!("no deal has the UUID {uuid}"),
+            ),
+            Err(why) => error(StatusCode::INTERNAL_SERVER_ERROR, &why.to_string()),
+        }
+    }
+
+    async fn log(&self, uuid: Uuid) -> Response<Body> {
+        match self.market.log(uuid).await {
+            Ok(lines) => {
+                let lines: Vec<Value> = lines
+                    .iter()
+                    .map(|line| {
+                        object!({
+                            "time": rfc3339(line.time),
+                            "level": line.level_name(),
+                            "text": line.text,
+                        })
+                    })
+                    .collect();
+                json(StatusCode::OK, &object!({ "lines": lines }))
+            }
+            Err(why) => error(StatusCode::INTERNAL_SERVER_ERROR, &why.to_string()),
+        }
+    }
+
+    async fn wish(&self, uuid: Uuid, verb: &str, request: Request<Incoming>) -> Response<Body> {
+        let wish = match verb {
+            "retry" => Wish::Verb(Verb::Retry),
+            "cancel" => Wish::Verb(Verb::Cancel),
+            "fail" => Wish::Verb(Verb::Fail),
+            "import" => {
+                let body = match read_body(request, BODY_BYTES_MAX).await {
+                    Ok(body) => body,
+                    Err(why) => return error(StatusCode::BAD_REQUEST, &why.to_string()),
+                };
+                let Ok(body) = serde_json::from_slice::<Value>(&body) else {
+                    return error(StatusCode::BAD_REQUEST, "the body is not JSON");
+                };
+                let Some(path) = body.get("path").and_then(Value::as_str) else {
+                    return error(StatusCode::BAD_REQUEST, "path is missing");
+                };
+                let delete = body.get("delete_after_import").and_then(Value::as_bool);
+                Wish::Import(Import {
+                    path: path.to_owned(),
+                    delete_after: delete.unwrap_or(false),
+                })
+            }
+            _ => return not_found(),
+        };
+        let known = self.market.deal(uuid).await.ok().flatten();
+        if known.is_none() && verb != "import" {
+            return error(
+                StatusCode::NOT_FOUND,
+                &format!("no deal has the UUID {uuid}"),
+            );
+        }
+        let (accepted, reason) = match known.and_then(|(deal, _)| over(&deal, &wish)) {
+            Some(reason) => (false, reason),
+            None => match self.market.wish(uuid, wish).await {
+                Ok(()) => (true, String::new()),
+                Err(reason) => (false, reason),
+            },
+        };
+        json(
+            StatusCode::OK,
+            &object!({ "accepted": accepted, "reason": reason }),
+        )
+    }
+}
+
+/// Why nothing can be wished for a deal that has ended; none if it has not.
+fn over(deal: &Deal, wish: &Wish) -> Option<String> {
+    if !deal.ended() {
+        return None;
+    }
+    Some(match wish {
+        Wish::Import(_) if !deal.request.offline => {
+            format!("deal {} is not an offline deal", deal.uuid)
+        }
+        Wish::Import(_) => format!(
+            "deal {} has already been imported and reached checkpoint {}",
+            deal.uuid, deal.checkpoint
+        ),
+        Wish::Verb(_) if deal.checkpoint == Checkpoint::Complete => {
+            "deal is already complete".to_owned()
+        }
+        Wish::Verb(_) => "the deal is sealed: there is nothing left to do".to_owned(),
+    })
+}
+
+fn bad_uuid() -> Response<Body> {
+    error(StatusCode::BAD_REQUEST, "that is not a deal UUID")
+}

@@ -1,0 +1,109 @@
+//! The operator's interface: JSON over HTTP on the private listener, with a bearer token.
+//!
+//! `GET /v1/info`, `GET /v1/deals`, `GET /v1/deals/{uuid}`, `GET /v1/deals/{uuid}/log`,
+//! `POST /v1/deals/{uuid}/import|retry|cancel|fail`, `POST /v1/publish`.
+
+//!
+//! One file per kind of resource; this one checks the token and finds the file.
+
+mod deals;
+mod query;
+mod view;
+
+pub use view::deal_json;
+
+use super::Handle;
+use crate::serve::listener::{Body, json};
+use hyper::body::Incoming;
+use hyper::{Method, Request, Response, StatusCode};
+use serde_json::{Value, json as object};
+
+/// What the interface knows beside the market.
+#[derive(Clone)]
+pub struct Admin {
+    market: Handle,
+    token: String,
+    /// Shown by `/v1/info`: version, peer ID, addresses.
+    about: Value,
+}
+
+impl Admin {
+    /// An interface that this token opens.
+    pub fn new(market: Handle, token: String, about: Value) -> Self {
+        Self {
+            market,
+            token,
+            about,
+        }
+    }
+
+    /// Answers a request.
+    pub async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
+        if !self.knows(&request) {
+            return error(StatusCode::UNAUTHORIZED, "the token is missing or wrong");
+        }
+        let path = request.uri().path().to_owned();
+        let parts: Vec<&str> = path.trim_matches('/').split('/').collect();
+        let get = request.method() == Method::GET;
+        let post = request.method() == Method::POST;
+        match parts.as_slice() {
+            ["v1", "info"] if get => self.info(),
+            ["v1", "publish"] if post => {
+                let deals = self.market.publish_now().await;
+                json(StatusCode::OK, &object!({ "deals": deals }))
+            }
+            ["v1", "deals", rest @ ..] => self.deals(rest, request).await,
+            _ => not_found(),
+        }
+    }
+
+    /// Whether the request carries the token; compared in constant time.
+    fn knows(&self, request: &Request<Incoming>) -> bool {
+        let given = request
+            .headers()
+            .get(hyper::header::AUTHORIZATION)
+            .and_then(|value| value.to_str().ok())
+            .and_then(|value| value.strip_prefix("Bearer "))
+            .unwrap_or_default();
+        let differing = given
+            .bytes()
+            .zip(self.token.bytes())
+            .fold(0_u8, |differing, (a, b)| differing | (a ^ b));
+        !self.token.is_empty() && given.len() == self.token.len() && differing == 0
+    }
+
+    fn info(&self) -> Response<Body> {
+        let snapshot = self.market.snapshot();
+        let miners: Vec<Value> = snapshot
+            .miners
+            .iter()
+            .map(|(miner, view)| {
+                object!({
+                    "miner": miner.to_string(),
+                    "escrow_available": view.facts.escrow_available.to_string(),
+                    "publish_wallet": view.facts.publish_wallet.to_string(),
+                    "publish_balance": view.facts.publish_balance.to_string(),
+                })
+            })
+            .collect();
+        let mut info = self.about.clone();
+        if let Value::Object(fields) = &mut info {
+            fields.insert(
+                "head".to_owned(),
+                object!(snapshot.head.map(|(epoch, _)| epoch)),
+            );
+            fields.insert("chain_error".to_owned(), object!(snapshot.error));
+            fields.insert("miners".to_owned(), Value::Array(miners));
+            fields.insert("kept_bytes".to_owned(), object!(self.market.kept().bytes()));
+        }
+        json(StatusCode::OK, &info)
+    }
+}
+
+fn error(status: StatusCode, text: &str) -> Response<Body> {
+    json(status, &object!({ "error": text }))
+}
+
+fn not_found() -> Response<Body> {
+    error(StatusCode::NOT_FOUND, "no such resource")
+}
