@@ -1,10 +1,15 @@
 //! Blocking work, away from the main thread: one small set of threads per kind, so that none starves another
 //! (design: threads). The queue of each set is bounded; a full queue refuses instead of waiting.
+//!
+//! Work can also be collected as [`Jobs`] that somebody carries out by hand, one at a time and in an order of their own: so a
+//! simulation of the whole provider stays on one thread.
 
 use futures::channel::oneshot;
 use smol::channel::{Receiver, Sender, TrySendError, bounded};
+use std::collections::VecDeque;
 use std::fmt;
 use std::future::Future;
+use std::sync::{Arc, Mutex, PoisonError};
 
 type Job = Box<dyn FnOnce() + Send>;
 
@@ -25,7 +30,75 @@ impl std::error::Error for Busy {}
 /// Cloning shares the set. The threads end when the last clone is dropped and the queue is empty.
 #[derive(Clone)]
 pub struct Pool {
-    jobs: Sender<Job>,
+    kind: Kind,
+}
+
+#[derive(Clone)]
+enum Kind {
+    Threads(Sender<Job>),
+    ByHand(Jobs, &'static str),
+}
+
+/// Work that was handed over and that no thread carries out. Cloning shares the collection.
+#[derive(Clone, Default)]
+pub struct Jobs {
+    waiting: Arc<Mutex<VecDeque<(&'static str, Job)>>>,
+}
+
+impl Jobs {
+    /// Names of the sets that the waiting jobs were handed to, oldest first.
+    pub fn names(&self) -> Vec<&'static str> {
+        self.lock().iter().map(|(name, _)| *name).collect()
+    }
+
+    /// Takes one job out; none if fewer wait.
+    pub fn take(&self, position: usize) -> Option<Box<dyn FnOnce() + Send>> {
+        self.lock().remove(position).map(|(_, job)| job)
+    }
+
+    fn put(&self, name: &'static str, job: Job) {
+        self.lock().push_back((name, job));
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, VecDeque<(&'static str, Job)>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Starts a thread for each job: for calls that may last for hours. Their number is bounded by who starts them.
+#[derive(Clone, Default)]
+pub struct Own {
+    by_hand: Option<Jobs>,
+}
+
+impl Own {
+    /// Collects the jobs instead.
+    pub fn by_hand(jobs: &Jobs) -> Self {
+        Self {
+            by_hand: Some(jobs.clone()),
+        }
+    }
+
+    /// Starts a job on a thread named `name` with a stack of `stack` bytes.
+    ///
+    /// # Errors
+    /// The operating system refused a thread.
+    pub fn start(
+        &self,
+        name: &'static str,
+        stack: usize,
+        work: impl FnOnce() + Send + 'static,
+    ) -> std::io::Result<()> {
+        if let Some(jobs) = &self.by_hand {
+            jobs.put(name, Box::new(work));
+            return Ok(());
+        }
+        std::thread::Builder::new()
+            .name(name.to_owned())
+            .stack_size(stack)
+            .spawn(work)
+            .map(drop)
+    }
 }
 
 impl Pool {
@@ -46,7 +119,16 @@ impl Pool {
                     }
                 })?;
         }
-        Ok(Self { jobs })
+        Ok(Self {
+            kind: Kind::Threads(jobs),
+        })
+    }
+
+    /// A set without threads: its jobs are collected under this name.
+    pub fn by_hand(jobs: &Jobs, name: &'static str) -> Self {
+        Self {
+            kind: Kind::ByHand(jobs.clone(), name),
+        }
     }
 
     /// Hands over a job and gives a future of its result.
@@ -73,11 +155,17 @@ impl Pool {
     /// # Errors
     /// [`Busy`] when the queue is full.
     pub fn submit(&self, work: impl FnOnce() + Send + 'static) -> Result<(), Busy> {
-        self.jobs
-            .try_send(Box::new(work))
-            .map_err(|refused| match refused {
-                TrySendError::Full(_) | TrySendError::Closed(_) => Busy,
-            })
+        match &self.kind {
+            Kind::Threads(jobs) => jobs
+                .try_send(Box::new(work))
+                .map_err(|refused| match refused {
+                    TrySendError::Full(_) | TrySendError::Closed(_) => Busy,
+                }),
+            Kind::ByHand(jobs, name) => {
+                jobs.put(name, Box::new(work));
+                Ok(())
+            }
+        }
     }
 }
 
@@ -100,5 +188,23 @@ mod tests {
         pool.submit(|| ()).unwrap();
         assert_eq!(pool.submit(|| ()), Err(Busy));
         drop(hold);
+    }
+
+    #[test]
+    fn jobs_by_hand_wait_until_they_are_taken() {
+        let jobs = Jobs::default();
+        let pool = Pool::by_hand(&jobs, "reads");
+        let result = pool.run(|| 6 * 7);
+        let (tell, told) = std::sync::mpsc::channel();
+        Own::by_hand(&jobs)
+            .start("pass", 0, move || tell.send("ran").unwrap())
+            .unwrap();
+        assert_eq!(jobs.names(), ["reads", "pass"]);
+        assert!(told.try_recv().is_err());
+        jobs.take(1).unwrap()();
+        assert_eq!(told.try_recv(), Ok("ran"));
+        jobs.take(0).unwrap()();
+        assert!(jobs.take(0).is_none());
+        assert_eq!(smol::block_on(result), Ok(42));
     }
 }

@@ -5,7 +5,7 @@
 
 use coracle::deal::Deal;
 use coracle::filecoin::{Address, Signature, SignatureKind, TokenAmount};
-use coracle::store::{LogLine, PieceRecord, Redb, Store, StoredAsk, Write, commit_and_wait};
+use coracle::store::{LogLine, PieceRecord, Redb, Store, StoredAsk, Write};
 use coracle::transfer::SavePoint;
 use coracle::wire::{SignedAsk, StorageAsk};
 use redb::{ReadableDatabase, ReadableTable, TableDefinition};
@@ -196,7 +196,7 @@ fn the_first_release_s_file_is_read() {
 fn the_same_rows_are_written() {
     let file = File::new("written");
     let store = Redb::open(&file.0, 1 << 20).unwrap();
-    commit_and_wait(&store, writes()).unwrap();
+    store.commit_and_wait(writes()).unwrap();
     drop(store);
     assert_eq!(rows(&file.0), ROWS);
 }

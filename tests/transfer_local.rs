@@ -3,7 +3,7 @@
 #[path = "support/transfer.rs"]
 mod transfer;
 
-use coracle::transfer::{Failure, FetchLimits, Fetcher, Job, SavePoint, Source};
+use coracle::transfer::{Failure, Fetch, FetchLimits, Fetcher, Job, SavePoint, Source};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use transfer::{Place, car, commitment, fatal, limits, spool_of};

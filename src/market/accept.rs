@@ -1,7 +1,7 @@
 //! A proposal on its way from the stream to the run loop.
 
 use super::Handle;
-use super::files::free_bytes;
+use super::disk::free_bytes;
 use super::inputs::{Candidate, Input};
 use crate::deal::record::{Hold, Request};
 use crate::deal::{Checkpoint, Deal, Millis, Refusal, judge};
@@ -122,11 +122,15 @@ impl Handle {
     async fn admit(&self, deal: Deal) -> Result<(), Refusal> {
         let (store, uuid, cid) = (self.bench.parts.store.clone(), deal.uuid, deal.chain_cid);
         let staging = self.bench.settings.files.staging.clone();
+        let disk = self.bench.parts.disk.clone();
         let looked = self
             .bench
             .threads
             .disk
-            .run(move || (same_deals(store.as_ref(), uuid, &cid), free_bytes(&staging)))
+            .run(move || {
+                let free = free_bytes(disk.as_ref(), &staging);
+                (same_deals(store.as_ref(), uuid, &cid), free)
+            })
             .await;
         let (known, disk_free) =
             looked.map_err(|full| server_error("unique check", &full.to_string()))?;

@@ -137,8 +137,8 @@ impl Bench {
             signature,
         };
         let write = Write::Ask(miner.clone(), Box::new(StoredAsk(signed.clone())));
-        crate::store::commit_and_wait(self.parts.store.as_ref(), vec![write])
-            .map_err(|error| format!("not stored: {error}"))?;
+        let stored = self.parts.store.commit_and_wait(vec![write]);
+        stored.map_err(|error| format!("not stored: {error}"))?;
         lock(&self.asks).insert(miner.clone(), signed.clone());
         Ok(signed)
     }

@@ -8,9 +8,11 @@ use crate::filecoin::address::Protocol;
 use crate::filecoin::{Address, ClientDealProposal, TokenAmount};
 use crate::threads::Busy;
 use crate::wire::SignedAsk;
+use futures::FutureExt;
+use futures::future::{BoxFuture, Shared};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// The facts about a proposal are there within this time, or it is refused (design 2.2).
 const DEADLINE: Duration = Duration::from_secs(2);
@@ -35,6 +37,9 @@ pub(super) struct Bench {
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+/// Ends when the facts about a proposal must be there.
+type Late = Shared<BoxFuture<'static, ()>>;
 
 /// Facts about a proposal, and what of them the deal's record keeps.
 pub(super) struct Gathered {
@@ -63,19 +68,20 @@ impl Bench {
 
     /// Asks everything at the same time, under one deadline.
     pub(super) async fn gather(&self, signed: &ClientDealProposal) -> Gathered {
-        let (now, late) = ((self.parts.now)(), late());
+        let now = (self.parts.now)();
+        let late: Late = (self.parts.sleep)(DEADLINE).shared();
         let proposal = &signed.proposal;
         let client = &proposal.client;
         let signature = async {
-            let key = self.key(client, late).await;
-            let verdict = self.verdict(signed, &key, late).await;
+            let key = self.key(client, &late).await;
+            let verdict = self.verdict(signed, &key, &late).await;
             (key, verdict)
         };
-        let id = self.ask_chain(late, {
+        let id = self.ask_chain(&late, {
             let client = client.clone();
             move |parts| parts.chain.id_address(&client)
         });
-        let available = self.ask_chain(late, {
+        let available = self.ask_chain(&late, {
             let client = client.clone();
             move |parts| parts.chain.client_available(&client)
         });
@@ -84,11 +90,11 @@ impl Bench {
                 return Ok(None);
             }
             let client = client.clone();
-            self.ask_chain(late, move |parts| parts.chain.datacap(&client))
+            self.ask_chain(&late, move |parts| parts.chain.datacap(&client))
                 .await
         };
         let kind = (proposal.piece_size, proposal.verified);
-        let collateral = self.collateral_min(kind, now, late);
+        let collateral = self.collateral_min(kind, now, &late);
         let ((key, verdict), client_id, client_available, datacap, collateral_min) =
             futures::join!(signature, id, available, datacap, collateral);
         let miner = self
@@ -115,7 +121,7 @@ impl Bench {
     }
 
     /// The key address of a client.
-    async fn key(&self, client: &Address, late: Instant) -> Fact<Address> {
+    async fn key(&self, client: &Address, late: &Late) -> Fact<Address> {
         if matches!(client.protocol(), Protocol::Secp256k1 | Protocol::Bls) {
             return Ok(client.clone());
         }
@@ -128,7 +134,7 @@ impl Bench {
         &self,
         signed: &ClientDealProposal,
         key: &Fact<Address>,
-        late: Instant,
+        late: &Late,
     ) -> Verdict {
         let contract = match key {
             Ok(key) => (key.protocol() == Protocol::Delegated).then(|| key.clone()),
@@ -166,7 +172,7 @@ impl Bench {
         &self,
         kind: (u64, bool),
         now: Millis,
-        late: Instant,
+        late: &Late,
     ) -> Fact<TokenAmount> {
         let cached = lock(&self.bounds).get(&kind).cloned();
         if let Some((at, min)) = cached
@@ -190,7 +196,7 @@ impl Bench {
     /// Runs a question on a chain thread, under the deadline.
     async fn ask_chain<T: Send + 'static>(
         &self,
-        late: Instant,
+        late: &Late,
         question: impl FnOnce(&Parts) -> Result<T, ChainError> + Send + 'static,
     ) -> Fact<T> {
         let parts = self.parts.clone();
@@ -210,15 +216,9 @@ fn busy(full: Busy) -> String {
     full.to_string()
 }
 
-/// The deadline of what is asked now.
-#[allow(clippy::arithmetic_side_effects)] // two seconds from now are within the clock's range
-fn late() -> Instant {
-    Instant::now() + DEADLINE
-}
-
-async fn within<T>(late: Instant, work: impl Future<Output = Fact<T>>) -> Fact<T> {
+async fn within<T>(late: &Late, work: impl Future<Output = Fact<T>>) -> Fact<T> {
     let late = async {
-        async_io::Timer::at(late).await;
+        late.clone().await;
         Err(format!("no answer within {} s", DEADLINE.as_secs()))
     };
     smol::future::or(work, late).await

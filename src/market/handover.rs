@@ -1,13 +1,14 @@
 //! Giving the piece to the sealer, and keeping it afterwards.
 
-use super::Parts;
-use super::files::{Files, remove};
+use super::disk::{Disk, exists, remove};
+use super::files::Files;
 use super::inputs::Report;
+use super::{Parts, Threads};
 use crate::chain::ChainError;
 use crate::deal::step::{Class, Event, Setback, expired};
 use crate::deal::{Deal, Millis, Sector};
 use crate::filecoin::cids;
-use crate::piece::index_file::{build_index, sizes_path};
+use crate::piece::index_file::sizes_path;
 use crate::sealer::{Handover, Sealer, SealerError, SectorPlace};
 use crate::store::PieceRecord;
 use smol::channel::Sender;
@@ -72,18 +73,16 @@ impl Calls {
         look_first: bool,
         files: &Files,
         parts: &Parts,
+        threads: &Threads,
         reports: &Sender<Report>,
     ) {
         let uuid = deal.uuid;
         let (stop, told, parts) = (Arc::clone(&self.stop), reports.clone(), parts.clone());
         let (deal, files) = (deal.clone(), files.clone());
-        let started = std::thread::Builder::new()
-            .name("add-piece".to_owned())
-            .stack_size(STACK_BYTES)
-            .spawn(move || {
-                let event = add_piece(&deal, look_first, &files, &parts, &stop);
-                let _ = told.try_send(Report::Event(uuid, event));
-            });
+        let started = threads.own.start("add-piece", STACK_BYTES, move || {
+            let event = add_piece(&deal, look_first, &files, &parts, &stop);
+            let _ = told.try_send(Report::Event(uuid, event));
+        });
         if let Err(error) = started {
             let setback = Setback::new(
                 Class::Auto,
@@ -103,19 +102,18 @@ pub(super) fn data_file(deal: &Deal, files: &Files) -> PathBuf {
 }
 
 /// Whether that file is there and whole; its content was checked by the pass.
-pub(super) fn check_data(deal: &Deal, files: &Files) -> Result<(), String> {
+pub(super) fn check_data(deal: &Deal, files: &Files, disk: &dyn Disk) -> Result<(), String> {
     let file = data_file(deal, files);
     let kind = if deal.request.offline {
         "imported offline deal file"
     } else {
         "downloaded file"
     };
-    match std::fs::metadata(&file) {
-        Ok(found) if found.len() == deal.payload_size => Ok(()),
-        Ok(found) => Err(format!(
-            "{kind} '{}' has {} bytes instead of {}",
+    match disk.size(&file) {
+        Ok(size) if size == deal.payload_size => Ok(()),
+        Ok(size) => Err(format!(
+            "{kind} '{}' has {size} bytes instead of {}",
             file.display(),
-            found.len(),
             deal.payload_size
         )),
         Err(error) => Err(format!(
@@ -163,7 +161,7 @@ fn add_piece(
         // The sealer will refuse what comes too late.
         Err(error) => log::warn!("deal {}: the head is not known: {error}", deal.uuid),
     }
-    if let Err(reason) = check_data(deal, files) {
+    if let Err(reason) = check_data(deal, files, parts.disk.as_ref()) {
         return failed(Class::Manual, reason);
     }
     let file = data_file(deal, files);
@@ -224,6 +222,7 @@ fn sector(place: SectorPlace) -> Sector {
 pub(super) fn keep(
     deal: &Deal,
     files: &Files,
+    disk: &dyn Disk,
     now: Millis,
 ) -> Result<Option<([u8; 32], PieceRecord)>, String> {
     let piece_cid = deal.proposal().piece_cid;
@@ -239,26 +238,28 @@ pub(super) fn keep(
     if deal.request.remove_unsealed {
         // The client asked that no unsealed copy stays; one of another deal with this piece does.
         if is_ours(deal) {
-            remove(&data);
+            remove(disk, &data);
         }
-        remove(&blocks);
+        remove(disk, &blocks);
         return Ok(None);
     }
-    if blocks.exists() {
-        build_index(&blocks, &index).map_err(|error| format!("{}: {error}", index.display()))?;
+    if exists(disk, &blocks) {
+        disk.build_index(&blocks, &index)
+            .map_err(|error| format!("{}: {error}", index.display()))?;
     }
-    let Some((path, ours)) = place(deal, &data, &kept)? else {
-        remove(&blocks);
-        remove(&index);
-        remove(&sizes_path(&index));
+    let Some((path, ours)) = place(deal, disk, &data, &kept)? else {
+        remove(disk, &blocks);
+        remove(disk, &index);
+        remove(disk, &sizes_path(&index));
         return Ok(None);
     };
     // The record must not outlive a name that the disk has forgotten.
-    sync_directory(&files.pieces)?;
-    remove(&blocks);
+    disk.sync_directory(&files.pieces)
+        .map_err(|error| format!("{}: {error}", files.pieces.display()))?;
+    remove(disk, &blocks);
     let record = PieceRecord {
         path: path.to_string_lossy().into_owned(),
-        index: if index.exists() {
+        index: if exists(disk, &index) {
             index.to_string_lossy().into_owned()
         } else {
             String::new()
@@ -271,12 +272,6 @@ pub(super) fn keep(
     Ok(Some((commitment, record)))
 }
 
-fn sync_directory(path: &Path) -> Result<(), String> {
-    std::fs::File::open(path)
-        .and_then(|directory| directory.sync_all())
-        .map_err(|error| format!("{}: {error}", path.display()))
-}
-
 /// Whether the data may be moved or deleted: not a file that the operator wants to keep.
 fn is_ours(deal: &Deal) -> bool {
     deal.import
@@ -285,14 +280,19 @@ fn is_ours(deal: &Deal) -> bool {
 }
 
 /// Where the data stays, and whether it is ours; none if it is not there.
-fn place(deal: &Deal, data: &Path, kept: &Path) -> Result<Option<(PathBuf, bool)>, String> {
+fn place(
+    deal: &Deal,
+    disk: &dyn Disk,
+    data: &Path,
+    kept: &Path,
+) -> Result<Option<(PathBuf, bool)>, String> {
     if !is_ours(deal) {
         return Ok(Some((data.to_owned(), false)));
     }
-    if !data.exists() {
-        return Ok(kept.exists().then(|| (kept.to_owned(), true)));
+    if !exists(disk, data) {
+        return Ok(exists(disk, kept).then(|| (kept.to_owned(), true)));
     }
-    match std::fs::rename(data, kept) {
+    match disk.rename(data, kept) {
         Ok(()) => Ok(Some((kept.to_owned(), true))),
         // Another file system: the import stays where it is and is ours from now on.
         Err(error) if error.kind() == std::io::ErrorKind::CrossesDevices => {

@@ -1,6 +1,6 @@
 //! The pieces that stay on the box.
 
-use super::files::remove;
+use super::disk::{Disk, remove};
 use crate::piece::index_file::sizes_path;
 use crate::store::PieceRecord;
 use std::collections::BTreeMap;
@@ -32,7 +32,7 @@ impl Kept {
     }
 
     /// Takes pieces that are ours out, oldest first, until at most `bytes` stay; their files are deleted.
-    pub(super) fn shrink_to(&self, bytes: u64) -> Vec<[u8; 32]> {
+    pub(super) fn shrink_to(&self, disk: &dyn Disk, bytes: u64) -> Vec<[u8; 32]> {
         let mut pieces = super::facts::lock(&self.pieces);
         let mut ours: Vec<_> = pieces
             .iter()
@@ -50,10 +50,10 @@ impl Kept {
             }
             if let Some(piece) = pieces.remove(&commitment) {
                 // A reader that has the file open reads on; the bytes go when it ends.
-                remove(Path::new(&piece.path));
+                remove(disk, Path::new(&piece.path));
                 if !piece.index.is_empty() {
-                    remove(Path::new(&piece.index));
-                    remove(&sizes_path(Path::new(&piece.index)));
+                    remove(disk, Path::new(&piece.index));
+                    remove(disk, &sizes_path(Path::new(&piece.index)));
                 }
             }
             held = held.saturating_sub(size);

@@ -18,6 +18,7 @@ mod accept;
 pub mod admin;
 mod ask;
 mod confirm;
+mod disk;
 mod facts;
 mod files;
 mod handle;
@@ -35,6 +36,7 @@ mod watch;
 mod tests;
 
 pub use ask::{AskChange, FirstAsk};
+pub use disk::{Disk, SystemDisk};
 pub(crate) use facts::lock;
 pub use files::Files;
 pub use handle::Handle;
@@ -47,8 +49,9 @@ use crate::deal::{Millis, Terms};
 use crate::filecoin::Address;
 use crate::sealer::Sealer;
 use crate::store::Store;
-use crate::threads::Pool;
-use crate::transfer::Fetcher;
+use crate::threads::{Jobs, Own, Pool};
+use crate::transfer::Fetch;
+use futures::future::BoxFuture;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -92,9 +95,13 @@ pub struct Parts {
     /// The database.
     pub store: Arc<dyn Store>,
     /// Runs the passes over data.
-    pub fetcher: Arc<Fetcher>,
+    pub fetcher: Arc<dyn Fetch>,
+    /// Names and sizes of files.
+    pub disk: Arc<dyn Disk>,
     /// The clock, in milliseconds since 1970.
     pub now: Arc<dyn Fn() -> Millis + Send + Sync>,
+    /// Waits for a time to pass.
+    pub sleep: Arc<dyn Fn(Duration) -> BoxFuture<'static, ()> + Send + Sync>,
     /// Fresh random identifiers.
     pub fresh: Arc<dyn Fn() -> Uuid + Send + Sync>,
 }
@@ -112,6 +119,8 @@ pub struct Threads {
     pub disk: Pool,
     /// Building indexes and moving files, which may take long.
     pub index: Pool,
+    /// One for each pass and for each waiting add-piece call.
+    pub own: Own,
 }
 
 /// Stack of a thread that makes RPC calls or checks signatures: TLS and curve arithmetic fit with room to spare.
@@ -133,8 +142,28 @@ impl Threads {
             checks: Pool::new("check", cores, JOBS_WAITING_MAX, STACK_BYTES)?,
             disk: Pool::new("disk", 1, JOBS_WAITING_MAX, STACK_BYTES)?,
             index: Pool::new("index", 1, JOBS_WAITING_MAX, STACK_BYTES)?,
+            own: Own::default(),
         })
     }
+
+    /// No threads: all work is collected and carried out by hand.
+    pub fn by_hand(jobs: &Jobs) -> Self {
+        Self {
+            chain: Pool::by_hand(jobs, "chain"),
+            sealer: Pool::by_hand(jobs, "sealer"),
+            checks: Pool::by_hand(jobs, "check"),
+            disk: Pool::by_hand(jobs, "disk"),
+            index: Pool::by_hand(jobs, "index"),
+            own: Own::by_hand(jobs),
+        }
+    }
+}
+
+/// The waits of production.
+pub fn sleep(time: Duration) -> BoxFuture<'static, ()> {
+    Box::pin(async move {
+        async_io::Timer::after(time).await;
+    })
 }
 
 /// Starts the market: reads the live deals, sweeps the staging area, and gives a handle and the task to be run.

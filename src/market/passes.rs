@@ -2,11 +2,11 @@
 
 use super::files::Files;
 use super::inputs::Report;
+use super::{Parts, Threads};
 use crate::deal::step::{Class, Event, Pass, Setback};
 use crate::deal::{Deal, Millis};
 use crate::filecoin::piece_size;
-use crate::market::Parts;
-use crate::store::{Write, commit_and_wait};
+use crate::store::Write;
 use crate::transfer::{Control, Failure, Finished, Job, SavePoint, Source, parse_params};
 use smol::channel::Sender;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -126,6 +126,7 @@ impl Passes {
         &self,
         deal: &Deal,
         parts: &Parts,
+        threads: &Threads,
         files: &Files,
         reports: &Sender<Report>,
     ) {
@@ -133,14 +134,11 @@ impl Passes {
         let control = self.progress.open(uuid);
         let (deal, parts, files, told) =
             (deal.clone(), parts.clone(), files.clone(), reports.clone());
-        let started = std::thread::Builder::new()
-            .name("pass".to_owned())
-            .stack_size(STACK_BYTES)
-            .spawn(move || {
-                let result = run(&deal, &parts, &files, &control);
-                // The loop has ended if nobody takes the report; the save point is on disk.
-                let _ = told.try_send(Report::Pass(uuid, result));
-            });
+        let started = threads.own.start("pass", STACK_BYTES, move || {
+            let result = run(&deal, &parts, &files, &control);
+            // The loop has ended if nobody takes the report; the save point is on disk.
+            let _ = told.try_send(Report::Pass(uuid, result));
+        });
         if let Err(error) = started {
             let reason = format!("no thread for the transfer: {error}");
             let failure = Failure::Again {
@@ -162,8 +160,9 @@ fn run(
     let job = job(deal, parts, files)?;
     let mut saved = |save: SavePoint| {
         // Not stored means that the next start goes on from an older point: slower, never wrong.
-        if let Err(error) =
-            commit_and_wait(parts.store.as_ref(), vec![Write::Save(deal.uuid, save)])
+        if let Err(error) = parts
+            .store
+            .commit_and_wait(vec![Write::Save(deal.uuid, save)])
         {
             log::warn!("deal {}: save point not stored: {error}", deal.uuid);
         }

@@ -77,8 +77,8 @@ impl Market {
     ) -> Result<(Handle, impl Future<Output = ()> + Send + 'static), StartError> {
         let settings = Arc::new(settings);
         for directory in [&settings.files.staging, &settings.files.pieces] {
-            std::fs::create_dir_all(directory)
-                .map_err(|error| StartError::Directory(directory.clone(), error))?;
+            let created = parts.disk.create_directory(directory);
+            created.map_err(|error| StartError::Directory(directory.clone(), error))?;
         }
         let deals = parts.store.live().map_err(StartError::Store)?;
         let kept = Kept::default();
@@ -88,7 +88,7 @@ impl Market {
         let owned: BTreeSet<Uuid> = deals.iter().map(|deal| deal.uuid).collect();
         let swept = settings
             .files
-            .sweep(|uuid| owned.contains(&uuid))
+            .sweep(parts.disk.as_ref(), |uuid| owned.contains(&uuid))
             .map_err(|error| StartError::Directory(settings.files.staging.clone(), error))?;
         if swept > 0 {
             log::info!("{swept} staged files without a live deal removed");
@@ -152,7 +152,7 @@ impl Market {
         loop {
             self.turn();
             let wait = self.next_turn().saturating_sub(self.now());
-            let timer = async_io::Timer::after(Duration::from_millis(wait));
+            let timer = (self.parts.sleep)(Duration::from_millis(wait));
             futures::select_biased! {
                 report = reported.recv().fuse() => {
                     if let Ok(report) = report { self.report(report); }
@@ -170,7 +170,7 @@ impl Market {
                         return self.stop(reply, &reported).await;
                     }
                 },
-                _ = FutureExt::fuse(timer) => {}
+                () = FutureExt::fuse(timer) => {}
             }
         }
     }
@@ -181,7 +181,8 @@ impl Market {
             return;
         };
         if live.deal.checkpoint == Checkpoint::Transferred
-            && let Err(what) = handover::check_data(&live.deal, &self.settings.files)
+            && let Err(what) =
+                handover::check_data(&live.deal, &self.settings.files, self.parts.disk.as_ref())
         {
             self.apply(uuid, Event::DataMissing(what), None);
         }
@@ -286,7 +287,9 @@ impl Market {
                     }
                     // Ended while the pass still had its files open and may have saved.
                     _ => {
-                        self.settings.files.drop_staged(uuid);
+                        self.settings
+                            .files
+                            .drop_staged(self.parts.disk.as_ref(), uuid);
                         self.commit(vec![Write::DropSave(uuid)], Ticket::default());
                     }
                 }
@@ -319,7 +322,7 @@ impl Market {
     async fn stop(mut self, reply: oneshot::Sender<()>, reported: &Receiver<Report>) {
         self.passes.stop_all();
         self.calls.stop_all();
-        let deadline = async_io::Timer::after(STOP_WAIT);
+        let deadline = (self.parts.sleep)(STOP_WAIT);
         let saved = async {
             while !self.passes.idle() || !self.tickets.is_empty() {
                 match reported.recv().await {

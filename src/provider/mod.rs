@@ -22,7 +22,7 @@ use crate::chain::Lotus;
 use crate::config::{Config, MinerConfig};
 use crate::deal::Terms;
 use crate::market::admin::Admin;
-use crate::market::{self, Files, Handle, MinerSettings, Parts, Settings, Threads};
+use crate::market::{self, Files, Handle, MinerSettings, Parts, Settings, SystemDisk, Threads};
 use crate::p2p::{Node, NodeConfig};
 use crate::serve::files;
 use crate::serve::listener::{Limits, Listener};
@@ -253,7 +253,9 @@ fn parts(config: &Config, tickets: &tickets::Tickets) -> Result<Parts, ProviderE
         sealers,
         store: Arc::new(store),
         fetcher: Arc::new(Fetcher::new(limits)),
+        disk: Arc::new(SystemDisk),
         now: Arc::new(now_millis),
+        sleep: Arc::new(market::sleep),
         fresh: Arc::new(Uuid::new_v4),
     })
 }

@@ -99,6 +99,21 @@ pub struct Listing {
 pub trait Store: Send + Sync {
     /// Makes the changes durable together with others that are asked for at the same time, then calls `done`.
     fn commit(&self, writes: Vec<Write>, done: Done);
+    /// Waits for a commit; for threads that may block.
+    ///
+    /// # Errors
+    /// The changes are not durable.
+    fn commit_and_wait(&self, writes: Vec<Write>) -> Result<(), StoreError> {
+        let (tell, told) = std::sync::mpsc::sync_channel(1);
+        self.commit(
+            writes,
+            Box::new(move |result| {
+                // The waiter is in `recv` below for as long as this can be called.
+                let _ = tell.send(result);
+            }),
+        );
+        told.recv().unwrap_or(Err(StoreError::Stopped))
+    }
     /// Deals that have not ended, and those whose end left something to clear.
     ///
     /// # Errors
@@ -142,22 +157,6 @@ pub trait Store: Send + Sync {
     fn pieces(&self) -> Result<Vec<([u8; 32], PieceRecord)>, StoreError>;
 }
 
-/// Waits for a commit; for threads that may block.
-///
-/// # Errors
-/// The changes are not durable.
-pub fn commit_and_wait(store: &dyn Store, writes: Vec<Write>) -> Result<(), StoreError> {
-    let (tell, told) = std::sync::mpsc::sync_channel(1);
-    store.commit(
-        writes,
-        Box::new(move |result| {
-            // The waiter is in `recv` below for as long as this can be called.
-            let _ = tell.send(result);
-        }),
-    );
-    told.recv().unwrap_or(Err(StoreError::Stopped))
-}
-
 /// The store over one redb file.
 pub struct Redb {
     database: Arc<redb::Database>,
@@ -189,6 +188,23 @@ impl Redb {
         tables::prepare(&database)?;
         let writer = writer::Writer::start(Arc::clone(&database))?;
         Ok(Self { database, writer })
+    }
+
+    /// Opens without a writer thread: commits wait for [`Redb::write_waiting`]. For a simulation that decides when the
+    /// disk gets to it.
+    ///
+    /// # Errors
+    /// See [`Redb::open`].
+    pub fn by_hand(database: redb::Database) -> Result<Self, StoreError> {
+        let database = Arc::new(database);
+        tables::prepare(&database)?;
+        let writer = writer::Writer::by_hand(Arc::clone(&database));
+        Ok(Self { database, writer })
+    }
+
+    /// Makes one commit of all that waits for a hand, and tells everybody; the number of those who asked.
+    pub fn write_waiting(&self) -> usize {
+        self.writer.write_waiting()
     }
 
     fn read(&self) -> Result<redb::ReadTransaction, StoreError> {
@@ -225,6 +241,19 @@ fn database(error: impl fmt::Display) -> StoreError {
 impl Store for Redb {
     fn commit(&self, writes: Vec<Write>, done: Done) {
         self.writer.submit(writes, done);
+    }
+
+    fn commit_and_wait(&self, writes: Vec<Write>) -> Result<(), StoreError> {
+        let (tell, told) = std::sync::mpsc::sync_channel(1);
+        self.commit(
+            writes,
+            Box::new(move |result| {
+                let _ = tell.send(result);
+            }),
+        );
+        // Without a thread the asker is the hand; with one this writes nothing.
+        while self.write_waiting() > 0 {}
+        told.recv().unwrap_or(Err(StoreError::Stopped))
     }
 
     fn live(&self) -> Result<Vec<Deal>, StoreError> {

@@ -224,6 +224,23 @@ impl Default for FetchLimits {
     }
 }
 
+/// Carries a job out; what a [`Fetcher`] does over real sockets.
+pub trait Fetch: Send + Sync {
+    /// Runs one attempt on the calling thread.
+    ///
+    /// `saved` is called with each save point after what it claims is synced to the disk; when it returns, the point is
+    /// persisted. A point at offset 0 takes the earlier one back: the bytes are no longer there.
+    ///
+    /// # Errors
+    /// See [`Failure`]. Where going on makes sense, a save point was made first.
+    fn run(
+        &self,
+        job: &Job,
+        control: &Arc<Control>,
+        saved: &mut dyn FnMut(SavePoint),
+    ) -> Result<Finished, Failure>;
+}
+
 /// Runs attempts; one for all transfers, used from many threads at once.
 ///
 /// An attempt needs a stack of 256 KiB (TLS in a debug build; a release build takes less). It holds at most 256 KiB of
@@ -256,15 +273,10 @@ impl Fetcher {
             resolver: Resolver::new(look_up),
         }
     }
+}
 
-    /// Runs one attempt on the calling thread.
-    ///
-    /// `saved` is called with each save point after what it claims is synced to the disk; when it returns, the point is
-    /// persisted. A point at offset 0 takes the earlier one back: the bytes are no longer there.
-    ///
-    /// # Errors
-    /// See [`Failure`]. Where going on makes sense, a save point was made first.
-    pub fn run(
+impl Fetch for Fetcher {
+    fn run(
         &self,
         job: &Job,
         control: &Arc<Control>,

@@ -6,7 +6,9 @@ use coracle::piece::car::{Block, write_header, write_section_head};
 use coracle::piece::commp::{Commp, PieceCommitment};
 use coracle::piece::spool::Spool;
 use coracle::piece::walk::CarWalker;
-use coracle::transfer::{Control, Failure, FetchLimits, Fetcher, Finished, Job, SavePoint, Source};
+use coracle::transfer::{
+    Control, Failure, Fetch, FetchLimits, Fetcher, Finished, Job, SavePoint, Source,
+};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};

@@ -171,9 +171,10 @@ impl Market {
             return;
         }
         let missing = wanted.saturating_sub(disk_free);
-        let gone = self
-            .kept
-            .shrink_to(self.kept.bytes().saturating_sub(missing));
+        let gone = self.kept.shrink_to(
+            self.parts.disk.as_ref(),
+            self.kept.bytes().saturating_sub(missing),
+        );
         if !gone.is_empty() {
             log::info!("{} kept pieces gave way to a new deal", gone.len());
             self.commit(

@@ -6,6 +6,7 @@ use crate::deal::step::{self, Effect, Event};
 use crate::market::handover;
 use crate::market::inputs::Report;
 use crate::store::{PieceRecord, Write};
+use std::sync::Arc;
 use uuid::Uuid;
 
 impl Market {
@@ -33,7 +34,11 @@ impl Market {
                 self.wakes.insert((at, uuid));
             }
             Effect::DropStaging if self.passes.runs(uuid) => {}
-            Effect::DropStaging => self.settings.files.drop_staged(uuid),
+            Effect::DropStaging => {
+                self.settings
+                    .files
+                    .drop_staged(self.parts.disk.as_ref(), uuid);
+            }
         }
     }
 
@@ -42,8 +47,13 @@ impl Market {
         while let Some(uuid) = self.passes.next() {
             match self.live.get(&uuid) {
                 Some(live) if live.deal.checkpoint == Checkpoint::Accepted => {
-                    self.passes
-                        .start(&live.deal, &self.parts, &self.settings.files, &self.reports);
+                    self.passes.start(
+                        &live.deal,
+                        &self.parts,
+                        &self.threads,
+                        &self.settings.files,
+                        &self.reports,
+                    );
                 }
                 _ => self.passes.ended(uuid),
             }
@@ -51,9 +61,14 @@ impl Market {
         while let Some((uuid, look_first)) = self.calls.next() {
             match self.live.get(&uuid) {
                 Some(live) if live.deal.checkpoint == Checkpoint::PublishConfirmed => {
-                    let files = &self.settings.files;
-                    self.calls
-                        .start(&live.deal, look_first, files, &self.parts, &self.reports);
+                    self.calls.start(
+                        &live.deal,
+                        look_first,
+                        &self.settings.files,
+                        &self.parts,
+                        &self.threads,
+                        &self.reports,
+                    );
                 }
                 _ => self.calls.ended(uuid),
             }
@@ -66,13 +81,14 @@ impl Market {
         };
         let (deal, files, now) = (live.deal.clone(), self.settings.files.clone(), self.now());
         let (told, again) = (self.reports.clone(), self.reports.clone());
+        let disk = Arc::clone(&self.parts.disk);
         let failed = move |reason: String| {
             let reason = format!("failed to add index and announce deal: {reason}");
             let setback = step::Setback::new(step::Class::Auto, reason);
             Report::Event(uuid, Event::IndexFailed(setback))
         };
         let submitted = self.threads.index.submit(move || {
-            let report = match handover::keep(&deal, &files, now) {
+            let report = match handover::keep(&deal, &files, disk.as_ref(), now) {
                 Ok(piece) => Report::Kept(uuid, piece),
                 Err(reason) => failed(reason),
             };
@@ -91,7 +107,9 @@ impl Market {
             self.kept.insert(commitment, record.clone());
             writes.push(Write::Piece(commitment, Box::new(record)));
         }
-        let gone = self.kept.shrink_to(self.settings.keep_bytes_max);
+        let gone = self
+            .kept
+            .shrink_to(self.parts.disk.as_ref(), self.settings.keep_bytes_max);
         writes.extend(gone.into_iter().map(Write::DropPiece));
         self.apply_with(uuid, Event::Indexed, None, writes);
     }

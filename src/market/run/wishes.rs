@@ -36,7 +36,7 @@ impl Market {
             Wish::Verb(verb) => self.apply(uuid, Event::Operator(verb), Some(told)),
             Wish::Import(import) => {
                 let deal = &live.deal;
-                let size = std::fs::metadata(&import.path).map(|file| file.len());
+                let size = self.parts.disk.size(import.path.as_ref());
                 let refusal = match size {
                     Err(error) => Some(format!("{}: {error}", import.path)),
                     Ok(bytes) if deal.request.offline && !passes::fits(deal, bytes) => {

@@ -375,7 +375,9 @@ fn a_store_that_cannot_be_read_stops_the_start() {
         fetcher: std::sync::Arc::new(crate::transfer::Fetcher::new(
             crate::transfer::FetchLimits::default(),
         )),
+        disk: std::sync::Arc::new(crate::market::SystemDisk),
         now: std::sync::Arc::new(|| 0),
+        sleep: std::sync::Arc::new(crate::market::sleep),
         fresh: std::sync::Arc::new(Uuid::new_v4),
     };
     let threads = crate::market::Threads::start().unwrap();

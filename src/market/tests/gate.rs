@@ -113,7 +113,7 @@ impl Store for Gate {
                 state.mode = Mode::Dead;
                 drop(state);
                 if written && let Ok(store) = self.store() {
-                    let _ = crate::store::commit_and_wait(store.as_ref(), writes);
+                    let _ = store.commit_and_wait(writes);
                 }
                 return;
             }

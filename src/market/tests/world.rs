@@ -164,8 +164,10 @@ impl World {
             chain: self.chain.clone(),
             sealers: sealers.collect(),
             store: gate.clone(),
-            fetcher: Arc::clone(&fetcher),
+            fetcher: fetcher.clone(),
+            disk: Arc::new(market::SystemDisk),
             now: Arc::new(move || now() + offset.load(Ordering::Relaxed)),
+            sleep: Arc::new(market::sleep),
             fresh: Arc::new(Uuid::new_v4),
         };
         let threads = Threads::start().expect("threads");

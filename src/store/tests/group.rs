@@ -1,7 +1,7 @@
 //! Commits that are asked for at the same time share transactions.
 
-use super::super::{Store, StoreError, Write};
-use super::{Disk, deal, done, keep, put, store};
+use super::super::{Redb, Store, StoreError, Write};
+use super::{Disk, database, deal, done, keep, put, store};
 use crate::deal::tests::samples::uuid;
 
 const COMMITS: u8 = 250;
@@ -110,4 +110,26 @@ fn a_disk_that_fails_fails_everybody_who_waited() {
     let (done, told) = done();
     store.commit(vec![Write::DropSave(uuid(1))], done);
     assert!(told.recv().unwrap().is_err());
+}
+
+#[test]
+fn without_a_thread_commits_wait_for_a_hand() {
+    let disk = Disk::default();
+    let store = Redb::by_hand(database(&disk)).unwrap();
+    let (first, told_first) = done();
+    let (second, told_second) = done();
+    store.commit(vec![Write::DropPiece([1; 32])], first);
+    store.commit(vec![Write::DropPiece([2; 32])], second);
+    assert!(told_first.try_recv().is_err());
+    let syncs = disk.syncs();
+    assert_eq!(store.write_waiting(), 2);
+    assert!(disk.syncs() > syncs);
+    assert_eq!(told_first.try_recv(), Ok(Ok(())));
+    assert_eq!(told_second.try_recv(), Ok(Ok(())));
+    assert_eq!(store.write_waiting(), 0);
+    // Who waits is the hand, for all that waited before.
+    let (third, told_third) = done();
+    store.commit(vec![Write::DropPiece([3; 32])], third);
+    assert_eq!(store.commit_and_wait(Vec::new()), Ok(()));
+    assert_eq!(told_third.try_recv(), Ok(Ok(())));
 }

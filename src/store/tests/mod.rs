@@ -7,7 +7,7 @@ mod group;
 mod listing;
 mod trips;
 
-use super::{Done, Redb, StoreError, Write, commit_and_wait};
+use super::{Done, Redb, Store, StoreError, Write};
 use crate::deal::Deal;
 use crate::deal::tests::samples;
 use disk::Disk;
@@ -27,7 +27,7 @@ fn database(disk: &Disk) -> redb::Database {
 
 #[track_caller]
 fn keep(store: &Redb, writes: Vec<Write>) {
-    commit_and_wait(store, writes).expect("a healthy disk");
+    store.commit_and_wait(writes).expect("a healthy disk");
 }
 
 /// The sample deal under another UUID.
