@@ -7,7 +7,7 @@ use coracle::deal::Deal;
 use coracle::filecoin::{Address, Signature, SignatureKind, TokenAmount};
 use coracle::store::{LogLine, PieceRecord, Redb, Store, StoredAsk, Write};
 use coracle::transfer::SavePoint;
-use coracle::wire::{SignedAsk, StorageAsk};
+use coracle::wire::StorageAsk;
 use redb::{ReadableDatabase, ReadableTable, TableDefinition};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -78,8 +78,8 @@ fn save() -> SavePoint {
 }
 
 fn ask() -> StoredAsk {
-    StoredAsk(SignedAsk {
-        ask: Some(StorageAsk {
+    StoredAsk {
+        terms: StorageAsk {
             miner: Address::id(1_000),
             price: TokenAmount::from_atto(50_000_000),
             seq_no: 3,
@@ -88,12 +88,13 @@ fn ask() -> StoredAsk {
             max_piece_size: 32 << 30,
             min_piece_size: 256,
             verified_price: TokenAmount::from_atto(0),
-        }),
+        },
         signature: Some(Signature {
             kind: SignatureKind::Bls,
             data: vec![0xb1; 96],
         }),
-    })
+        expiry_given: false,
+    }
 }
 
 fn piece() -> PieceRecord {

@@ -62,7 +62,7 @@ fn checks(params: &DealParams, facts: &Facts) -> Result<(), Refusal> {
     piece(proposal)?;
     epochs(proposal, *head)?;
     collateral(proposal, facts)?;
-    price(proposal, facts)?;
+    price(proposal, facts, *head)?;
     funds(proposal, facts)?;
     if proposal.verified {
         datacap(proposal, facts)?;
@@ -170,10 +170,20 @@ fn collateral(proposal: &DealProposal, facts: &Facts) -> Result<(), Refusal> {
     Ok(())
 }
 
-fn price(proposal: &DealProposal, facts: &Facts) -> Result<(), Refusal> {
+fn price(proposal: &DealProposal, facts: &Facts, head: ChainEpoch) -> Result<(), Refusal> {
     let Some(ask) = &facts.ask else {
         return Err(Refusal::plain("server error: getting storage ask"));
     };
+    // The reference never looks at it (spec 11.46). An ask expires only if its operator wants that.
+    if ask.has_expired(head) {
+        return Err(Refusal::with_log(
+            "storage ask has expired",
+            format!(
+                "storage ask of {} expired at epoch {}, the head is {head}: `coracle ask set` gives it another expiry",
+                ask.miner, ask.expiry
+            ),
+        ));
+    }
     let asked = if proposal.verified {
         &ask.verified_price
     } else {

@@ -1,5 +1,6 @@
 //! Gathers what the checks of a proposal need, in the time that a client waits.
 
+use super::ask::Asks;
 use super::{Parts, Settings, Snapshot, Threads};
 use crate::chain::ChainError;
 use crate::deal::Millis;
@@ -7,7 +8,6 @@ use crate::deal::judge::{Fact, Facts, Verdict};
 use crate::filecoin::address::Protocol;
 use crate::filecoin::{Address, ClientDealProposal, TokenAmount};
 use crate::threads::Busy;
-use crate::wire::SignedAsk;
 use futures::FutureExt;
 use futures::future::{BoxFuture, Shared};
 use std::collections::BTreeMap;
@@ -29,7 +29,7 @@ pub(super) struct Bench {
     pub(super) parts: Parts,
     pub(super) threads: Threads,
     pub(super) snapshot: Mutex<Snapshot>,
-    pub(super) asks: Mutex<BTreeMap<Address, SignedAsk>>,
+    pub(super) asks: Asks,
     bounds: Mutex<BTreeMap<(u64, bool), (Millis, TokenAmount)>>,
 }
 
@@ -57,7 +57,7 @@ impl Bench {
             parts,
             threads,
             snapshot: Mutex::default(),
-            asks: Mutex::default(),
+            asks: Asks::default(),
             bounds: Mutex::default(),
         }
     }
@@ -109,9 +109,7 @@ impl Bench {
                 signature: verdict,
                 miner,
                 collateral_min,
-                ask: lock(&self.asks)
-                    .get(&proposal.provider)
-                    .and_then(|ask| ask.ask.clone()),
+                ask: self.asks.terms(&proposal.provider),
                 client_available,
                 datacap,
             },

@@ -35,7 +35,7 @@ mod watch;
 #[cfg(test)]
 mod tests;
 
-pub use ask::{AskChange, FirstAsk};
+pub use ask::{AskChange, AskExpiry, FirstAsk};
 pub use disk::{Disk, SystemDisk};
 pub(crate) use facts::lock;
 pub use files::Files;

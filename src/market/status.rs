@@ -39,7 +39,7 @@ impl Handle {
     /// Answers an ask request; none for a miner that is not ours.
     pub fn ask(&self, miner: &Address) -> AskResponse {
         AskResponse {
-            ask: super::facts::lock(&self.bench.asks).get(miner).cloned(),
+            ask: self.stored_ask(miner).map(|ask| ask.signed()),
         }
     }
 }

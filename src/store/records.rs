@@ -89,9 +89,16 @@ impl PieceRecord {
     }
 }
 
-/// An ask and its signature, if the worker's key was at hand.
+/// A miner's ask as it is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StoredAsk(pub SignedAsk);
+pub struct StoredAsk {
+    /// The terms.
+    pub terms: StorageAsk,
+    /// The worker's signature over them; none while nobody has its key at hand.
+    pub signature: Option<Signature>,
+    /// The operator gave the expiry, so it holds; else the ask is renewed before it expires.
+    pub expiry_given: bool,
+}
 
 #[derive(Encode, Decode)]
 #[cbor(map)]
@@ -114,13 +121,22 @@ struct AskV1 {
     min_piece_size: u64,
     #[cbor(n(8), with = "minicbor::bytes")]
     signature: Option<Vec<u8>>,
+    /// Not there in the records of release 0.1, and left out where it is false.
+    #[n(9)]
+    expiry_given: Option<bool>,
 }
 
 impl StoredAsk {
+    /// The form that is sent.
+    pub fn signed(&self) -> SignedAsk {
+        SignedAsk {
+            ask: Some(self.terms.clone()),
+            signature: self.signature.clone(),
+        }
+    }
+
     pub(super) fn encode(&self) -> Vec<u8> {
-        let Some(ask) = &self.0.ask else {
-            return Vec::new();
-        };
+        let ask = &self.terms;
         versioned(
             VERSION,
             &AskV1 {
@@ -132,7 +148,8 @@ impl StoredAsk {
                 timestamp: ask.timestamp,
                 max_piece_size: ask.max_piece_size,
                 min_piece_size: ask.min_piece_size,
-                signature: self.0.signature.as_ref().map(Signature::to_bytes),
+                signature: self.signature.as_ref().map(Signature::to_bytes),
+                expiry_given: self.expiry_given.then_some(true),
             },
         )
     }
@@ -145,8 +162,8 @@ impl StoredAsk {
         };
         let miner = Address::from_bytes(&stored.miner)
             .map_err(|error| RecordError::Malformed(error.to_string()))?;
-        Ok(Self(SignedAsk {
-            ask: Some(StorageAsk {
+        Ok(Self {
+            terms: StorageAsk {
                 miner,
                 price: amount(&stored.price)?,
                 seq_no: stored.seq_no,
@@ -155,9 +172,10 @@ impl StoredAsk {
                 max_piece_size: stored.max_piece_size,
                 min_piece_size: stored.min_piece_size,
                 verified_price: amount(&stored.verified_price)?,
-            }),
+            },
             signature: stored.signature.as_deref().and_then(Signature::from_bytes),
-        }))
+            expiry_given: stored.expiry_given.unwrap_or(false),
+        })
     }
 }
 

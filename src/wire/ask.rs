@@ -57,6 +57,12 @@ impl StorageAsk {
         cbor::encoded(|out| self.encode_into(out))
     }
 
+    /// Whether the terms have ended at this epoch.
+    #[must_use]
+    pub fn has_expired(&self, head: ChainEpoch) -> bool {
+        self.expiry <= head
+    }
+
     fn encode_into(&self, out: &mut Out) {
         put_map(out, 8);
         put_key(out, "Miner");

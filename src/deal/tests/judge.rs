@@ -371,6 +371,32 @@ fn the_price_is_rounded_down() {
 }
 
 #[test]
+fn an_ask_holds_until_its_expiry() {
+    check(
+        |_, facts| facts.ask.as_mut().expect("set").expiry = HEAD + 1,
+        "",
+    );
+    check(
+        |_, facts| facts.ask.as_mut().expect("set").expiry = HEAD,
+        "storage ask has expired",
+    );
+    // Said before the price, which is no longer asked for; the log has the epochs.
+    let mut facts = facts();
+    facts.ask.as_mut().expect("set").expiry = HEAD - 5;
+    let mut params = params();
+    proposal(&mut params).price_per_epoch = atto(0);
+    let refusal = judge(&params, &facts).expect_err("expired");
+    assert_eq!(refusal.client, "failed validation: storage ask has expired");
+    assert!(
+        refusal
+            .log
+            .contains("f01000 expired at epoch 99995, the head is 100000"),
+        "{}",
+        refusal.log
+    );
+}
+
+#[test]
 fn the_ask_bounds_are_inclusive() {
     // Edge case 44.
     let exact: Fault = |_, facts| {

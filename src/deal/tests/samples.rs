@@ -112,7 +112,7 @@ pub fn ask() -> StorageAsk {
         miner: miner(),
         price: atto(50_000_000),
         seq_no: 0,
-        expiry: 1_000_000,
+        expiry: HEAD + 1_000_000,
         timestamp: 0,
         max_piece_size: 32 << 30,
         min_piece_size: 256,

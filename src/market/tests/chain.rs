@@ -40,6 +40,12 @@ pub struct State {
     pub active: BTreeMap<u64, DealState>,
     /// Calls of `authenticate`.
     pub authenticated: u32,
+    /// The worker on chain, if it is not [`worker`].
+    pub worker: Option<SecretKey>,
+    /// Nobody has the worker's key.
+    pub keyless: bool,
+    /// Signatures that were made.
+    pub signed: u32,
 }
 
 pub struct MemoryChain(Mutex<State>);
@@ -88,7 +94,7 @@ impl Chain for MemoryChain {
             escrow_locked: atto(0),
             publish_wallet: worker().address(),
             publish_balance: atto(10_i128.pow(20)),
-            worker: worker().address(),
+            worker: state.worker.as_ref().unwrap_or(&worker()).address(),
             sector_size: 32 << 30,
         })
     }
@@ -180,8 +186,11 @@ impl Chain for MemoryChain {
     }
 
     fn sign(&self, key: &Address, bytes: &[u8]) -> Answer<Option<Signature>> {
-        self.here()
-            .map(|_| (*key == worker().address()).then(|| worker().sign(bytes)))
+        let mut state = self.here()?;
+        let own = state.worker.clone().unwrap_or_else(worker);
+        let at_hand = !state.keyless && *key == own.address();
+        state.signed += u32::from(at_hand);
+        Ok(at_hand.then(|| own.sign(bytes)))
     }
 
     fn provider_contact(&self, _: &Address) -> Answer<ProviderContact> {

@@ -1,10 +1,8 @@
 //! One provider for several miners.
 
-use super::world::{World, other_miner, to_miner, wait};
-use crate::deal::tests::samples::{self, atto, miner, uuid};
-use crate::filecoin::{Address, TokenAmount};
-use crate::market::AskChange;
-use crate::store::{Listing, Store};
+use super::world::{World, other_miner, to_miner};
+use crate::deal::tests::samples::{miner, uuid};
+use crate::filecoin::Address;
 use std::time::Duration;
 
 #[test]
@@ -144,79 +142,5 @@ fn a_deal_of_a_miner_that_was_taken_out_of_the_settings_is_left_alone() {
     world.run(async {
         let running = world.start().await;
         running.until_sealed(uuid).await;
-    });
-}
-
-#[test]
-fn asks_are_made_signed_changed_and_kept() {
-    let world = World::new();
-    world.run(async {
-        let running = world.start().await;
-        let first = running.handle.ask(&miner()).ask.unwrap();
-        let ask = first.ask.unwrap();
-        assert_eq!(
-            (ask.price, ask.verified_price),
-            (atto(50_000_000), atto(5_000_000))
-        );
-        assert_eq!(
-            (ask.min_piece_size, ask.max_piece_size, ask.seq_no),
-            (256, 32 << 30, 0)
-        );
-        assert_eq!(
-            (ask.timestamp, ask.expiry),
-            (samples::HEAD, samples::HEAD + 1_000_000)
-        );
-
-        let change = AskChange {
-            price: Some(TokenAmount::from_atto(7)),
-            ..AskChange::default()
-        };
-        let changed = running.handle.set_ask(miner(), change).await.unwrap();
-        let ask = changed.ask.clone().unwrap();
-        assert_eq!(
-            (ask.price.clone(), ask.verified_price.clone()),
-            (atto(7), atto(5_000_000))
-        );
-        assert_eq!((ask.seq_no, ask.expiry), (1, samples::HEAD + 10_519_200));
-        // Edge case 33: signed by the worker over the ask alone.
-        let worker = super::chain::worker().address();
-        assert!(
-            changed
-                .signature
-                .clone()
-                .unwrap()
-                .verify(&worker, &ask.encode())
-        );
-        assert_eq!(running.handle.ask(&miner()).ask, Some(changed.clone()));
-        let other = running.handle.ask(&other_miner()).ask.unwrap().ask.unwrap();
-        assert_eq!(other.seq_no, 0);
-        running.stop().await;
-
-        let running = world.start().await;
-        assert_eq!(running.handle.ask(&miner()).ask, Some(changed));
-        running.stop().await;
-        // An ask that has run out is renewed.
-        world.chain.state().head = samples::HEAD + 10_519_200;
-        let running = world.start().await;
-        let renewed = running.handle.ask(&miner()).ask.unwrap().ask.unwrap();
-        assert_eq!((renewed.seq_no, renewed.price), (2, atto(7)));
-        assert!(renewed.expiry > samples::HEAD + 10_519_200);
-    });
-}
-
-#[test]
-fn an_unknown_miner_s_ask_cannot_be_changed() {
-    let world = World::new();
-    world.run(async {
-        let running = world.start().await;
-        let refusal = running
-            .handle
-            .set_ask(Address::id(9), AskChange::default())
-            .await;
-        assert!(refusal.unwrap_err().contains("f09"));
-        assert_eq!(running.gate.ask(&Address::id(9)), Ok(None));
-        let none = running.gate.list(&Listing::default()).unwrap();
-        assert_eq!(none, (Vec::new(), false));
-        wait("nothing", || Some(())).await;
     });
 }

@@ -1,6 +1,7 @@
 //! Tests of the room: the real run loop between doubles of the outside worlds.
 
 mod answers;
+mod asks;
 mod chain;
 mod crash;
 mod ends;

@@ -10,7 +10,6 @@ use crate::deal::tests::samples::{self, uuid};
 use crate::deal::{Checkpoint, Deal};
 use crate::filecoin::{Address, cids};
 use crate::transfer::SavePoint;
-use crate::wire::SignedAsk;
 use uuid::Uuid;
 
 /// Writes, then looks with `see` before and after the store was closed.
@@ -176,18 +175,20 @@ fn a_save_point() {
 #[test]
 fn an_ask() {
     let signature = samples::client_key().sign(b"ask");
-    let signed = StoredAsk(SignedAsk {
-        ask: Some(samples::ask()),
+    let signed = StoredAsk {
+        terms: samples::ask(),
         signature: Some(signature),
-    });
-    let unsigned = StoredAsk(SignedAsk {
-        ask: Some(crate::wire::StorageAsk {
+        expiry_given: false,
+    };
+    let unsigned = StoredAsk {
+        terms: crate::wire::StorageAsk {
             miner: Address::id(5),
             price: samples::atto(i128::MAX),
             ..samples::ask()
-        }),
+        },
         signature: None,
-    });
+        expiry_given: true,
+    };
     let writes = vec![
         Write::Ask(samples::miner(), Box::new(signed.clone())),
         Write::Ask(Address::id(5), Box::new(unsigned.clone())),
