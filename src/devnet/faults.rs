@@ -20,6 +20,8 @@ pub struct Fault {
 pub enum Effect {
     /// It is carried out later.
     Delay(Duration),
+    /// It is carried out at once and answered later.
+    Late(Duration),
     /// The connection ends without an answer.
     Drop {
         /// Whether the call is carried out before.

@@ -316,6 +316,11 @@ async fn find_and_run(caller: &Caller, request: &Value) -> Answer {
             Timer::after(time).await;
             run(caller, method, params).await
         }
+        Some(Effect::Late(time)) => {
+            let answer = run(caller, method, params).await;
+            Timer::after(time).await;
+            answer
+        }
         Some(Effect::Drop { done }) => {
             if done {
                 let _ = run(caller, method, params).await;

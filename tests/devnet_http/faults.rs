@@ -64,6 +64,24 @@ fn errors_statuses_and_delays_are_counted() {
 }
 
 #[test]
+fn a_late_answer_comes_after_the_work() {
+    let net = start(by_hand());
+    let deal = net.deal(&net.people().client, &Piece::new(2048, 1));
+    let message = forms::from_message(&net.publish_message(&[deal]));
+    let late = Duration::from_millis(600);
+    net.set_fault(Fault::once("MpoolPushMessage", Effect::Late(late)));
+    let begun = Instant::now();
+    std::thread::scope(|scope| {
+        scope.spawn(|| net.ok("MpoolPushMessage", json!([message, {}])));
+        while net.received_messages().is_empty() {
+            assert!(begun.elapsed() < late, "not done at once");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    });
+    assert!(begun.elapsed() >= late);
+}
+
+#[test]
 fn one_seed_answers_alike() {
     let head = |seed: u8| {
         let net = start(DevnetConfig {
