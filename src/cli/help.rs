@@ -74,6 +74,20 @@ coracle deal retry|cancel|fail UUID [--json]
         usage: "coracle publish [--now] [--json]",
     },
     Entry {
+        name: "ask",
+        about: "what the running provider asks for, and changing it",
+        usage: "coracle ask [MINER] [--json]
+coracle ask set [MINER] [--price PRICE] [--verified-price PRICE] [--min-piece-size SIZE]
+        [--max-piece-size SIZE] [--expiry EPOCH | --valid-for EPOCHS | --no-expiry] [--json]
+
+  MINER        may be left out where the provider has only one
+  PRICE        attoFIL per GiB and epoch, 50000000, or with a unit, 0.00000005FIL
+  SIZE         padded: a power of two, 32GiB, at most the miner's sector size
+  --expiry     proposals are refused from this epoch on
+  --valid-for  the same, so many epochs from now: 2880, or 24h
+  --no-expiry  the ask is renewed before it expires, as it is at first",
+    },
+    Entry {
         name: "client",
         about: "propose deals and ask about them",
         usage: "coracle client deal --provider F0… --commp CID --piece-size N --payload-cid CID

@@ -5,6 +5,7 @@
 
 pub mod admin_client;
 pub mod args;
+pub mod ask;
 pub mod car;
 pub mod client;
 pub mod commp;
@@ -134,6 +135,7 @@ fn dispatch(args: Vec<OsString>) -> Result<(), Failure> {
 /// The table of groups.
 fn run_group(group: &str, arguments: pico_args::Arguments) -> Result<(), Failure> {
     match group {
+        "ask" => ask::run(arguments),
         "car" => car::run(arguments),
         "client" => client::run(arguments),
         "commp" => commp::run(arguments),

@@ -1,11 +1,12 @@
 //! The operator's interface: JSON over HTTP on the private listener, with a bearer token.
 //!
 //! `GET /v1/info`, `GET /v1/deals`, `GET /v1/deals/{uuid}`, `GET /v1/deals/{uuid}/log`,
-//! `POST /v1/deals/{uuid}/import|retry|cancel|fail`, `POST /v1/publish`.
+//! `POST /v1/deals/{uuid}/import|retry|cancel|fail`, `POST /v1/publish`, `GET /v1/asks`, `GET|POST /v1/asks/{miner}`.
 
 //!
 //! One file per kind of resource; this one checks the token and finds the file.
 
+mod asks;
 mod deals;
 mod query;
 mod view;
@@ -52,6 +53,7 @@ impl Admin {
                 let deals = self.market.publish_now().await;
                 json(StatusCode::OK, &object!({ "deals": deals }))
             }
+            ["v1", "asks", rest @ ..] => self.asks(rest, request).await,
             ["v1", "deals", rest @ ..] => self.deals(rest, request).await,
             _ => not_found(),
         }
