@@ -30,6 +30,8 @@ pub struct Room {
     pub escrow_available: TokenAmount,
     /// Balance of the wallet that pays for publish messages.
     pub publish_balance: TokenAmount,
+    /// What deals of other miners need of the same wallet.
+    pub reserved_by_others: TokenAmount,
     /// Bytes that the staging directory's file system has free.
     pub disk_free: u64,
 }
@@ -95,7 +97,7 @@ pub fn funds(proposal: &DealProposal, room: &Room, terms: &Terms) -> Result<(), 
             ),
         ));
     }
-    let reserve = Ledger::publish_reserve(room.ledger.unpublished.saturating_add(1), terms);
+    let reserve = &room.ledger.publish_reserve(1, terms) + &room.reserved_by_others;
     if room.publish_balance < reserve {
         return Err(Refusal::with_log(
             TEXT,

@@ -2,6 +2,7 @@
 
 use super::{Checkpoint, Deal, Terms};
 use crate::filecoin::{Address, TokenAmount};
+use std::collections::BTreeSet;
 
 /// The sums for one provider, and of the staging area that all share.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -10,11 +11,16 @@ pub struct Ledger {
     pub collateral: TokenAmount,
     /// Deals that still need a place in a publish message.
     pub unpublished: u64,
+    /// Publish messages under way: ordered, and not confirmed yet.
+    pub messages: u64,
     /// Bytes reserved in the staging area, over all providers.
     pub staging: u64,
 }
 
 /// Whether a deal holds funds: from acceptance (offline: from the import) until its publish message is confirmed.
+///
+/// The chain locks the collateral when it executes the message, some minutes before that: meanwhile it counts twice. Freed at
+/// the first sight of the execution, a re-organisation could make the provider promise it again.
 pub fn holds_funds(deal: &Deal) -> bool {
     match deal.checkpoint {
         Checkpoint::Accepted => !deal.request.offline || deal.import.is_some(),
@@ -36,21 +42,31 @@ impl Ledger {
     #[allow(clippy::arithmetic_side_effects)] // big integers; counts saturate
     pub fn of<'a>(deals: impl Iterator<Item = &'a Deal>, miner: &Address) -> Self {
         let mut ledger = Self::default();
+        let mut orders = BTreeSet::new();
         for deal in deals {
             ledger.staging = ledger.staging.saturating_add(staging_bytes(deal));
             if deal.miner() == miner && holds_funds(deal) {
                 ledger.collateral = &ledger.collateral + &deal.proposal().provider_collateral;
-                if deal.checkpoint < Checkpoint::Published {
-                    ledger.unpublished = ledger.unpublished.saturating_add(1);
+                match deal.order {
+                    Some(order) => {
+                        orders.insert(order);
+                    }
+                    None => ledger.unpublished = ledger.unpublished.saturating_add(1),
                 }
             }
         }
+        ledger.messages = u64::try_from(orders.len()).unwrap_or(u64::MAX);
         ledger
     }
 
-    /// What the publish wallet must hold for this many deals: one fee cap for each message.
-    pub fn publish_reserve(unpublished: u64, terms: &Terms) -> TokenAmount {
-        let messages = unpublished.div_ceil(terms.deals_per_message.max(1));
+    /// What the publish wallet must hold for these deals and `more` that still need a place: one fee cap for each message.
+    /// A message counts until it is confirmed, since the wallet's balance may be of before its execution; for these minutes
+    /// its fee may count twice, which can refuse a deal but never promises the same coin to two messages.
+    pub fn publish_reserve(&self, more: u64, terms: &Terms) -> TokenAmount {
+        let unordered = self.unpublished.saturating_add(more);
+        let messages = unordered
+            .div_ceil(terms.deals_per_message.max(1))
+            .saturating_add(self.messages);
         terms
             .publish_fee_max
             .times(i64::try_from(messages).unwrap_or(i64::MAX))

@@ -29,13 +29,15 @@ pub mod record;
 pub mod status;
 pub mod step;
 pub mod terms;
+pub mod wait;
 
 #[cfg(test)]
 pub(crate) mod tests;
 
 pub use checkpoint::Checkpoint;
-pub use record::{Deal, Hold, Import, Sector};
+pub use record::{Deal, Ending, Hold, Import, Over, Sector};
 pub use terms::Terms;
+pub use wait::Wait;
 
 /// Milliseconds since 1970, as read from the clock by the driver.
 pub type Millis = u64;

@@ -4,7 +4,7 @@
 //! record. A field that is added later must have a default (`#[cbor(default)]` or `Option`).
 
 use super::{Checkpoint, Millis};
-use crate::filecoin::{Address, ClientDealProposal, DealProposal};
+use crate::filecoin::{Address, ChainEpoch, ClientDealProposal, DealProposal};
 use cid::Cid;
 use minicbor::{Decode, Encode};
 use std::fmt;
@@ -55,6 +55,48 @@ pub enum Hold {
     /// It waits for the operator.
     #[n(2)]
     Manual,
+}
+
+/// How a sealed deal's time on chain ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+#[cbor(index_only)]
+pub enum Ending {
+    /// Its end epoch has come: all went well.
+    #[n(0)]
+    Expired,
+    /// The chain says that it was slashed (deals of before network version 22 only).
+    #[n(1)]
+    Slashed,
+    /// It was active and is gone before its end epoch: its sector was terminated.
+    #[n(2)]
+    Terminated,
+    /// Its start epoch passed without its activation: the collateral is lost.
+    #[n(3)]
+    NeverActive,
+}
+
+impl Ending {
+    /// One word for listings.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Expired => "expired",
+            Self::Slashed => "slashed",
+            Self::Terminated => "terminated",
+            Self::NeverActive => "never active",
+        }
+    }
+}
+
+/// The end of a sealed deal's time on chain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct Over {
+    /// What happened.
+    #[n(0)]
+    pub how: Ending,
+    /// When: the end epoch, the epoch that the chain names, or the head at which it was first seen.
+    #[n(1)]
+    pub epoch: ChainEpoch,
 }
 
 /// What a proposal asked for beside the proposal itself.
@@ -150,6 +192,14 @@ pub struct Deal {
     pub hold: Hold,
     /// Failures since the last progress; sets the backoff.
     pub tries: u32,
+    /// Its start epoch has passed while something was awaited that must not be given up; said once in its log.
+    pub late: bool,
+    /// Bytes that had arrived when the deal ended before its data was complete.
+    pub received: u64,
+    /// When the chain says that it became active; read after sealing.
+    pub activated: Option<ChainEpoch>,
+    /// The end of its time on chain; read after sealing.
+    pub over: Option<Over>,
 }
 
 /// Stored form of [`Deal`], one field each.
@@ -198,6 +248,15 @@ struct RecordV1 {
     hold: Hold,
     #[n(20)]
     tries: u32,
+    // Younger than the first records: absent there, and left out while there is nothing to say.
+    #[n(21)]
+    late: Option<bool>,
+    #[n(22)]
+    received: Option<u64>,
+    #[n(23)]
+    activated: Option<ChainEpoch>,
+    #[n(24)]
+    over: Option<Over>,
 }
 
 /// A stored record could not be read.
@@ -271,6 +330,10 @@ impl Deal {
             error: self.error.clone(),
             hold: self.hold,
             tries: self.tries,
+            late: self.late.then_some(true),
+            received: (self.received > 0).then_some(self.received),
+            activated: self.activated,
+            over: self.over,
         };
         versioned(VERSION, &record)
     }
@@ -308,6 +371,10 @@ impl Deal {
             error: record.error,
             hold: record.hold,
             tries: record.tries,
+            late: record.late.unwrap_or(false),
+            received: record.received.unwrap_or(0),
+            activated: record.activated,
+            over: record.over,
         })
     }
 }

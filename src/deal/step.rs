@@ -9,7 +9,11 @@ use crate::filecoin::{ChainEpoch, cids, piece_size};
 use cid::Cid;
 use uuid::Uuid;
 
+mod epochs;
 mod moves;
+mod verbs;
+
+pub use epochs::FINALITY;
 
 /// Something that happened to a deal, or to the world around it.
 #[derive(Debug, Clone)]
@@ -63,8 +67,36 @@ pub enum Event {
     },
     /// The chain's head.
     Head(ChainEpoch),
+    /// Whether the node knows the publish message, seen when it was looked up without an outcome.
+    MessageSeen {
+        /// The node has it, executed or not.
+        known: bool,
+    },
+    /// Chain and sealer were asked after the start epoch: the deal is not active, and nobody has its piece. The head at
+    /// that time.
+    NotActivated(ChainEpoch),
+    /// A sealed deal as the chain shows it at this head.
+    ChainSeen {
+        /// Height of the head.
+        head: ChainEpoch,
+        /// What was found there.
+        found: OnChain,
+    },
     /// The operator wants something.
     Operator(Verb),
+}
+
+/// What the chain has under a deal's chain deal ID (spec chain-sealer-rpc B.10).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnChain {
+    /// Nothing: never there, or settled, expired or terminated since.
+    Absent,
+    /// Published and not active.
+    Inactive,
+    /// Active since this epoch.
+    Active(ChainEpoch),
+    /// Slashed at this epoch; only deals of before network version 22.
+    Slashed(ChainEpoch),
 }
 
 /// What an operator can ask for.
@@ -154,6 +186,8 @@ pub enum Effect {
     WakeUp(Millis),
     /// Delete what was staged.
     DropStaging,
+    /// The start epoch has passed: ask chain and sealer whether the piece is anywhere. Asked for again with every head.
+    LookForPiece,
 }
 
 /// A line for the deal's log.
@@ -176,6 +210,20 @@ pub struct Outcome {
     pub lines: Vec<Line>,
     /// An operator's wish was refused: why.
     pub refused: Option<String>,
+    /// What the deal held before this step and does not hold any more.
+    pub freed: Freed,
+}
+
+/// What a step set free. The sums over live deals follow by themselves ([`super::ledger`]); this says when to look whether
+/// something that waited for room has it now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Freed {
+    /// Collateral or a place in a publish message (the design's `published`).
+    pub funds: bool,
+    /// Staging bytes (the design's `storage space`).
+    pub space: bool,
+    /// The deal has ended (the design's `finished`).
+    pub finished: bool,
 }
 
 /// A deal in the driver's hands: the record and what is under way for it.

@@ -116,6 +116,10 @@ impl Handle {
             error: String::new(),
             hold: Hold::None,
             tries: 0,
+            late: false,
+            received: 0,
+            activated: None,
+            over: None,
         }
     }
 

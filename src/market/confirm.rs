@@ -75,7 +75,7 @@ pub(super) fn look_up(
     }
 }
 
-/// The events that an outcome means for its deals; empty while the message must be watched on.
+/// The events that an outcome means for its deals; none if it could not be looked up.
 pub(super) fn events(
     message: Cid,
     deals: &[Uuid],
@@ -99,14 +99,17 @@ pub(super) fn events(
             };
             deals.iter().zip(ids).map(event).collect()
         }
-        Ok(Outcome::Executed { .. } | Outcome::Pending) => Vec::new(),
-        Ok(Outcome::Unknown) => {
-            log::warn!("the chain node does not know publish message {message}; watching on");
-            Vec::new()
-        }
+        Ok(Outcome::Executed { .. } | Outcome::Pending) => seen(deals, true),
+        Ok(Outcome::Unknown) => seen(deals, false),
         Err(error) => {
             log::warn!("publish message {message} cannot be looked up: {error}");
             Vec::new()
         }
     }
+}
+
+/// No outcome yet: whether the node knows the message at all.
+fn seen(deals: &[Uuid], known: bool) -> Vec<(Uuid, Event)> {
+    let event = |deal: &Uuid| (*deal, Event::MessageSeen { known });
+    deals.iter().map(event).collect()
 }

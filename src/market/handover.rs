@@ -3,16 +3,16 @@
 use super::disk::{Disk, exists, remove};
 use super::files::Files;
 use super::inputs::Report;
+use super::late::{self, Whereabouts};
 use super::{Parts, Threads};
-use crate::chain::ChainError;
-use crate::deal::step::{Class, Event, Setback, expired};
+use crate::deal::step::{Class, Event, Setback};
 use crate::deal::{Deal, Millis, Sector};
 use crate::filecoin::cids;
 use crate::piece::index_file::sizes_path;
-use crate::sealer::{Handover, Sealer, SealerError, SectorPlace};
+use crate::sealer::{Handover, SealerError, SectorPlace};
 use crate::store::PieceRecord;
 use smol::channel::Sender;
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -26,21 +26,15 @@ const CALLS_MAX: usize = 8;
 const STACK_BYTES: usize = 512 * 1024;
 
 /// Add-piece calls that run and deals that wait for one.
+#[derive(Default)]
 pub(super) struct Calls {
-    running: BTreeSet<Uuid>,
+    /// With what ends each of them.
+    running: BTreeMap<Uuid, Arc<AtomicBool>>,
     waiting: VecDeque<(Uuid, bool)>,
-    stop: Arc<AtomicBool>,
+    stopping: bool,
 }
 
 impl Calls {
-    pub(super) fn new() -> Self {
-        Self {
-            running: BTreeSet::new(),
-            waiting: VecDeque::new(),
-            stop: Arc::default(),
-        }
-    }
-
     /// Puts a deal at the end of the queue; `look_first` if the sealer may have its piece already.
     pub(super) fn enqueue(&mut self, deal: Uuid, look_first: bool) {
         self.waiting.push_back((deal, look_first));
@@ -48,11 +42,11 @@ impl Calls {
 
     /// The next deal, if there is a place for it.
     pub(super) fn next(&mut self) -> Option<(Uuid, bool)> {
-        if self.running.len() >= CALLS_MAX || self.stop.load(Ordering::Relaxed) {
+        if self.running.len() >= CALLS_MAX || self.stopping {
             return None;
         }
         let next = self.waiting.pop_front()?;
-        self.running.insert(next.0);
+        self.running.insert(next.0, Arc::default());
         Some(next)
     }
 
@@ -61,9 +55,24 @@ impl Calls {
         self.running.remove(&deal);
     }
 
+    /// Whether a call of this deal runs.
+    pub(super) fn runs(&self, deal: Uuid) -> bool {
+        self.running.contains_key(&deal)
+    }
+
+    /// Ends a deal's call, if one runs.
+    pub(super) fn stop(&self, deal: Uuid) {
+        if let Some(stop) = self.running.get(&deal) {
+            stop.store(true, Ordering::Relaxed);
+        }
+    }
+
     /// Ends all calls.
-    pub(super) fn stop_all(&self) {
-        self.stop.store(true, Ordering::Relaxed);
+    pub(super) fn stop_all(&mut self) {
+        self.stopping = true;
+        for stop in self.running.values() {
+            stop.store(true, Ordering::Relaxed);
+        }
     }
 
     /// Starts the call of a deal on a thread of its own.
@@ -77,18 +86,19 @@ impl Calls {
         reports: &Sender<Report>,
     ) {
         let uuid = deal.uuid;
-        let (stop, told, parts) = (Arc::clone(&self.stop), reports.clone(), parts.clone());
+        let stop = self.running.get(&uuid).cloned().unwrap_or_default();
+        let (told, parts) = (reports.clone(), parts.clone());
         let (deal, files) = (deal.clone(), files.clone());
         let started = threads.own.start("add-piece", STACK_BYTES, move || {
             let event = add_piece(&deal, look_first, &files, &parts, &stop);
-            let _ = told.try_send(Report::Event(uuid, event));
+            let _ = told.try_send(Report::Call(uuid, event));
         });
         if let Err(error) = started {
             let setback = Setback::new(
                 Class::Auto,
                 format!("no thread for the sealer call: {error}"),
             );
-            let _ = reports.try_send(Report::Event(uuid, Event::AddPieceFailed(setback)));
+            let _ = reports.try_send(Report::Call(uuid, Event::AddPieceFailed(setback)));
         }
     }
 }
@@ -145,21 +155,11 @@ fn add_piece(
             format!("no sealer is set for {}", deal.miner()),
         );
     };
-    if look_first {
-        match already_there(deal, deal_id, parts, sealer.as_ref()) {
-            Ok(Some(place)) => return Event::PieceAdded(sector(place)),
-            Ok(None) => {}
-            Err(reason) => return failed(Class::Auto, reason),
-        }
-    }
-    match parts.chain.head() {
-        Ok(head) if head.epoch > deal.proposal().start_epoch => {
-            let text = expired(deal.proposal().start_epoch, head.epoch);
-            return Event::AddPieceFailed(Setback::new(Class::Fatal, text));
-        }
-        Ok(_) => {}
-        // The sealer will refuse what comes too late.
-        Err(error) => log::warn!("deal {}: the head is not known: {error}", deal.uuid),
+    match late::look(deal, look_first, parts) {
+        Ok(Whereabouts::There(place)) => return Event::PieceAdded(sector(place)),
+        Ok(Whereabouts::Nowhere) => {}
+        Ok(Whereabouts::TooLate(head)) => return Event::NotActivated(head),
+        Err(reason) => return failed(Class::Auto, reason),
     }
     if let Err(reason) = check_data(deal, files, parts.disk.as_ref()) {
         return failed(Class::Manual, reason);
@@ -190,28 +190,7 @@ fn add_piece(
     }
 }
 
-/// After a crash: the chain knows a deal that is active, the sealer one that is on its way.
-fn already_there(
-    deal: &Deal,
-    deal_id: u64,
-    parts: &Parts,
-    sealer: &dyn Sealer,
-) -> Result<Option<SectorPlace>, String> {
-    match parts.chain.deal_state(deal_id) {
-        Ok(Some(state)) if state.sector_start_epoch > 0 => {
-            return Ok(Some(SectorPlace {
-                sector: state.sector_number,
-                offset: 0,
-            }));
-        }
-        Ok(_) | Err(ChainError::Refused { .. }) => {}
-        Err(error) => return Err(format!("looking the deal up on chain: {error}")),
-    }
-    let found = sealer.find(deal_id, &deal.proposal().piece_cid);
-    found.map_err(|error| format!("looking the piece up at the sealer: {error}"))
-}
-
-fn sector(place: SectorPlace) -> Sector {
+pub(super) fn sector(place: SectorPlace) -> Sector {
     Sector {
         number: place.sector,
         offset: place.offset,

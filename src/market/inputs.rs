@@ -4,6 +4,7 @@ use crate::chain::{ChainError, Outcome};
 use crate::deal::step::{Event, Setback, Verb};
 use crate::deal::{Deal, Import, Millis, Refusal};
 use crate::filecoin::Address;
+use crate::market::late::Whereabouts;
 use crate::market::snapshot::Snapshot;
 use crate::store::{PieceRecord, StoreError};
 use crate::transfer::{Failure, Finished};
@@ -60,6 +61,10 @@ pub(super) enum Report {
     Publish(Uuid, Result<Cid, ChainError>),
     /// A publish message was looked up for these deals.
     Message(Cid, Vec<Uuid>, Result<Outcome, ChainError>),
+    /// An add-piece call has ended.
+    Call(Uuid, Event),
+    /// Chain and sealer were asked for the piece of a deal whose start epoch has passed; or could not be.
+    Looked(Uuid, Result<Whereabouts, String>),
     /// Something that is a deal's event as it stands.
     Event(Uuid, Event),
     /// The piece and its index are kept.

@@ -25,6 +25,7 @@ mod handle;
 mod handover;
 mod inputs;
 mod keep;
+mod late;
 mod passes;
 mod publisher;
 mod run;

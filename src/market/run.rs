@@ -4,6 +4,7 @@ use super::confirm::{self, Messages};
 use super::facts::{Bench, lock};
 use super::handover::{self, Calls};
 use super::inputs::{Input, Report};
+use super::late::Late;
 use super::passes::{self, Passes, Progress};
 use super::publisher::Publisher;
 use super::watch::{self, Sectors};
@@ -55,6 +56,7 @@ pub(super) struct Market {
     publisher: Publisher,
     messages: Messages,
     calls: Calls,
+    late: Late,
     sectors: Sectors,
     kept: Kept,
     looking: bool,
@@ -126,7 +128,8 @@ impl Market {
             next_ticket: 0,
             publisher: Publisher::default(),
             messages: Messages::default(),
-            calls: Calls::new(),
+            calls: Calls::default(),
+            late: Late::default(),
             sectors: Sectors::default(),
             kept,
             looking: false,
@@ -308,12 +311,12 @@ impl Market {
             Report::DryRun(miner, tried) => self.order(&miner, tried),
             Report::Publish(order, sent) => self.published(order, &sent),
             Report::Message(message, uuids, outcome) => self.message(message, &uuids, &outcome),
-            Report::Event(uuid, event) => {
-                if matches!(event, Event::PieceAdded(_) | Event::AddPieceFailed(_)) {
-                    self.calls.ended(uuid);
-                }
+            Report::Call(uuid, event) => {
+                self.calls.ended(uuid);
                 self.apply(uuid, event, None);
             }
+            Report::Looked(uuid, found) => self.looked(uuid, found),
+            Report::Event(uuid, event) => self.apply(uuid, event, None),
             Report::Kept(uuid, piece) => self.keep(uuid, piece),
         }
     }

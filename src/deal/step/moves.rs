@@ -1,30 +1,43 @@
 //! One turn of the machine: the moves behind [`super::step`].
 
 use super::{
-    Checkpoint, Class, Deal, Effect, Event, Hold, Import, Line, Live, Millis, Outcome, Pass,
-    Setback, Terms, Verb, WAIT_ASKED_MAX, expired, mismatch,
+    Checkpoint, Class, Deal, Effect, Event, Freed, Hold, Import, Line, Live, Millis, Outcome, Pass,
+    Setback, Terms, WAIT_ASKED_MAX, mismatch,
 };
+use crate::deal::ledger::{holds_funds, staging_bytes};
 use crate::deal::record::Sector;
-use crate::filecoin::ChainEpoch;
 use uuid::Uuid;
-
-/// Epochs after which no execution is undone: a message that could still take effect is found by then.
-const FINALITY: ChainEpoch = 900;
-
-/// Why a deal cannot be failed while its message may be known to the chain.
-const ON_ITS_WAY: &str = "the publish message is on its way: its outcome must be known first";
 
 /// A deal, an instant, and what has been decided so far.
 pub(super) struct Turn<'a> {
-    live: &'a mut Live,
+    pub(super) live: &'a mut Live,
+    pub(super) out: Outcome,
     now: Millis,
     terms: &'a Terms,
-    out: Outcome,
+    held: Held,
+}
+
+/// What a deal holds at an instant.
+struct Held {
+    funds: bool,
+    space: bool,
+    ended: bool,
+}
+
+impl Held {
+    fn by(deal: &Deal) -> Self {
+        Self {
+            funds: holds_funds(deal),
+            space: staging_bytes(deal) > 0,
+            ended: deal.ended(),
+        }
+    }
 }
 
 impl<'a> Turn<'a> {
     pub(super) fn new(live: &'a mut Live, now: Millis, terms: &'a Terms) -> Self {
         Self {
+            held: Held::by(&live.deal),
             live,
             now,
             terms,
@@ -37,18 +50,24 @@ impl<'a> Turn<'a> {
             self.live.deal.updated = self.now;
         }
         self.out.effects.dedup();
+        let left = Held::by(&self.live.deal);
+        self.out.freed = Freed {
+            funds: self.held.funds && !left.funds,
+            space: self.held.space && !left.space,
+            finished: !self.held.ended && left.ended,
+        };
         self.out
     }
 
-    fn deal(&mut self) -> &mut Deal {
+    pub(super) fn deal(&mut self) -> &mut Deal {
         &mut self.live.deal
     }
 
-    fn at(&self) -> Checkpoint {
+    pub(super) fn at(&self) -> Checkpoint {
         self.live.deal.checkpoint
     }
 
-    fn log(&mut self, level: log::Level, text: impl Into<String>) {
+    pub(super) fn log(&mut self, level: log::Level, text: impl Into<String>) {
         self.out.lines.push(Line {
             level,
             text: text.into(),
@@ -84,6 +103,9 @@ impl<'a> Turn<'a> {
                 self.sector_seen(state, ended, holds_deal);
             }
             Event::Head(head) => self.head(head),
+            Event::MessageSeen { known } => self.message_seen(known),
+            Event::NotActivated(head) => self.not_activated(head),
+            Event::ChainSeen { head, found } => self.chain_seen(head, found),
             Event::Operator(verb) => self.operator(verb),
         }
     }
@@ -116,7 +138,7 @@ impl<'a> Turn<'a> {
     }
 
     /// Starts what comes next.
-    fn next(&mut self) {
+    pub(super) fn next(&mut self) {
         let deal = &self.live.deal;
         let effect = match deal.checkpoint {
             // An offline deal waits for its import.
@@ -184,7 +206,10 @@ impl<'a> Turn<'a> {
     }
 
     fn passed(&mut self, pass: &Pass) {
-        if self.at() != Checkpoint::Accepted {
+        let deal = &self.live.deal;
+        // Without an import there is no data of an offline deal, whatever was read.
+        let empty = deal.request.offline && deal.import.is_none();
+        if deal.checkpoint != Checkpoint::Accepted || empty {
             return;
         }
         let expected =
@@ -217,6 +242,29 @@ impl<'a> Turn<'a> {
             self.deal().publish_cid = Some(cid);
             self.log(log::Level::Info, format!("publish message {cid} sent"));
             self.reach(Checkpoint::Published);
+        }
+    }
+
+    /// A node that does not know the message (it was replaced by another node, or lost its pool) is asked on; the operator
+    /// sees why nothing happens.
+    fn message_seen(&mut self, known: bool) {
+        if self.at() != Checkpoint::Published {
+            return;
+        }
+        let Some(message) = self.live.deal.publish_cid else {
+            return;
+        };
+        let error = if known {
+            String::new()
+        } else {
+            format!("the chain node does not know publish message {message}; it is looked for on")
+        };
+        if self.live.deal.error != error {
+            if !known {
+                self.log(log::Level::Warn, error.clone());
+            }
+            self.deal().error = error;
+            self.out.changed = true;
         }
     }
 
@@ -327,70 +375,6 @@ impl<'a> Turn<'a> {
         }
     }
 
-    /// The start epoch passed: what is not with the sealer by then never will be sealed in time.
-    fn head(&mut self, head: ChainEpoch) {
-        let deal = &self.live.deal;
-        let start = deal.proposal().start_epoch;
-        let last = match deal.checkpoint {
-            Checkpoint::Accepted => start,
-            Checkpoint::Transferred if deal.order.is_none() => start,
-            // The message may be on its way with others that still have time: its outcome is waited for, but not for ever.
-            Checkpoint::Transferred | Checkpoint::Published => start.saturating_add(FINALITY),
-            // The sealer may have the piece: who looks there sees the start epoch too.
-            _ => return,
-        };
-        if head > last {
-            self.end(expired(start, head));
-        }
-    }
-
-    fn operator(&mut self, verb: Verb) {
-        let deal = &self.live.deal;
-        if deal.checkpoint == Checkpoint::Complete {
-            return self.refuse("deal is already complete");
-        }
-        match verb {
-            Verb::Retry if deal.hold == Hold::None => {
-                let text = format!("deal {} is not waiting for a retry", deal.uuid);
-                self.refuse(&text);
-            }
-            Verb::Retry => {
-                self.log(log::Level::Info, "retry asked for by the operator");
-                let deal = self.deal();
-                deal.hold = Hold::None;
-                deal.error.clear();
-                self.out.changed = true;
-                self.live.busy = None;
-                self.next();
-            }
-            Verb::Cancel if deal.checkpoint != Checkpoint::Accepted => {
-                self.refuse("transfer already complete");
-            }
-            Verb::Cancel => self.end("Cancelled".to_owned()),
-            Verb::Fail => match deal.checkpoint {
-                // Members of an order leave it together: the same message must be asked for again.
-                Checkpoint::Transferred if deal.order.is_some() => self.refuse(ON_ITS_WAY),
-                Checkpoint::Published => self.refuse(ON_ITS_WAY),
-                Checkpoint::IndexedAndAnnounced => {
-                    self.refuse("the deal is already with the sealer");
-                }
-                // A deal that waits for its place in a publish order is not running yet.
-                _ if self.live.busy.is_some_and(|busy| busy != Effect::Publish) => {
-                    let text = format!(
-                        "the deal {} is running; cannot fail running deal",
-                        deal.uuid
-                    );
-                    self.refuse(&text);
-                }
-                _ => self.end("user manually terminated the deal".to_owned()),
-            },
-        }
-    }
-
-    fn refuse(&mut self, text: &str) {
-        self.out.refused = Some(text.to_owned());
-    }
-
     /// Meets a setback of the work that belongs to `checkpoint`.
     fn failed_at(&mut self, checkpoint: Checkpoint, setback: Setback) {
         if self.at() != checkpoint {
@@ -441,7 +425,7 @@ impl<'a> Turn<'a> {
     }
 
     /// Ends the deal and gives back what it held.
-    fn end(&mut self, reason: String) {
+    pub(super) fn end(&mut self, reason: String) {
         if matches!(self.live.busy, Some(Effect::StartPass)) {
             self.out.effects.push(Effect::StopPass);
         }

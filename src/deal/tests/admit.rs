@@ -16,6 +16,7 @@ fn room() -> Room {
         ledger: Ledger::default(),
         escrow_available: atto(1_000),
         publish_balance: atto(50_000_000_000_000_000_i64),
+        reserved_by_others: atto(0),
         disk_free: GIB + DISK_MARGIN,
     }
 }
@@ -128,6 +129,17 @@ fn one_fee_cap_serves_a_whole_message() {
         |room, _| {
             room.ledger.unpublished = 15;
             room.publish_balance = atto(2 * cap);
+        },
+        "",
+    );
+    // A message that is under way, and those of another miner with the same wallet, need theirs too.
+    check(|room, _| room.ledger.messages = 1, FUNDS);
+    check(|room, _| room.reserved_by_others = atto(1), FUNDS);
+    check(
+        |room, _| {
+            room.ledger.messages = 1;
+            room.reserved_by_others = atto(cap);
+            room.publish_balance = atto(3 * cap);
         },
         "",
     );

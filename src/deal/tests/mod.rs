@@ -2,6 +2,7 @@
 
 mod admit;
 mod checkpoint;
+mod epochs;
 mod filter;
 mod judge;
 mod ledger;
@@ -13,5 +14,7 @@ mod setback;
 mod status;
 mod step;
 mod terms;
+mod verbs;
+mod wait;
 mod walk;
 mod wishes;

@@ -2,7 +2,9 @@
 
 use super::samples::{at, atto, client_key, offline, sign, uuid};
 use crate::deal::checkpoint::ALL;
-use crate::deal::record::{Hold, RecordError, Request, VERSION, read_versioned, versioned};
+use crate::deal::record::{
+    Ending, Hold, Over, RecordError, Request, VERSION, read_versioned, versioned,
+};
 use crate::deal::{Checkpoint, Deal, Import, Sector};
 use crate::filecoin::{Address, DealProposal, Label, Signature, SignatureKind, cids};
 use proptest::prelude::*;
@@ -161,6 +163,15 @@ prop_compose! {
     }
 }
 
+fn endings() -> impl Strategy<Value = Ending> {
+    prop_oneof![
+        Just(Ending::Expired),
+        Just(Ending::Slashed),
+        Just(Ending::Terminated),
+        Just(Ending::NeverActive),
+    ]
+}
+
 prop_compose! {
     fn deals()(
         uuid in any::<u128>(),
@@ -172,7 +183,9 @@ prop_compose! {
         import in proptest::option::of(any::<(String, bool)>()),
         numbers in any::<(u64, Option<u128>, Option<[u8; 8]>, Option<u64>, Option<(u64, u64)>, u32)>(),
         texts in any::<[String; 2]>(),
-        switches in any::<[bool; 2]>(),
+        switches in any::<[bool; 3]>(),
+        received in any::<u64>(),
+        on_chain in (any::<Option<i64>>(), proptest::option::of((endings(), any::<i64>()))),
         hold in prop_oneof![
             Just(Hold::None),
             any::<u64>().prop_map(|until| Hold::Auto { until }),
@@ -206,6 +219,10 @@ prop_compose! {
             error,
             hold,
             tries,
+            late: switches[2],
+            received,
+            activated: on_chain.0,
+            over: on_chain.1.map(|(how, epoch)| Over { how, epoch }),
         }
     }
 }

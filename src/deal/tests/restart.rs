@@ -1,6 +1,6 @@
 //! What a start makes of stored deals (spec boost-mk12 4.10; edge case 86).
 
-use super::samples::{NOW, START, at, offline, play, resting, uuid};
+use super::samples::{NOW, at, offline, play, resting, uuid};
 use crate::deal::checkpoint::ALL;
 use crate::deal::record::Hold;
 use crate::deal::step::Event;
@@ -100,14 +100,4 @@ fn data_that_has_gone_is_fetched_again_before_it_is_published() {
         "Accepted waits: imported offline deal file: /a.car: not found"
     );
     assert_eq!(live.deal.import, None);
-}
-
-#[test]
-fn a_start_epoch_that_passed_meanwhile_ends_what_was_not_published() {
-    for checkpoint in ALL {
-        let mut live = resting(at(checkpoint));
-        let shown = play(&mut live, Event::Head(START + 1));
-        let ends = matches!(checkpoint, Checkpoint::Accepted | Checkpoint::Transferred);
-        assert_eq!(shown.starts_with("Complete → DropStaging"), ends, "{shown}");
-    }
 }

@@ -157,6 +157,10 @@ pub fn online() -> Deal {
         error: String::new(),
         hold: Hold::None,
         tries: 0,
+        late: false,
+        received: 0,
+        activated: None,
+        over: None,
     }
 }
 

@@ -1,13 +1,11 @@
 //! Every event in every checkpoint.
 
-use super::samples::{
-    NOW, START, at, matching, message, play, replacement, resting, running, uuid,
-};
+use super::samples::{NOW, at, matching, message, play, replacement, resting, running, uuid};
 use crate::deal::checkpoint::ALL;
-use crate::deal::step::{Class, Effect, Event, Pass, Setback, Verb, step};
+use crate::deal::step::{Class, Effect, Event, Pass, Setback, step};
 use crate::deal::{Checkpoint, Hold, Import, Sector, Terms};
 use Checkpoint::{
-    Accepted, AddedPiece, Complete, IndexedAndAnnounced, PublishConfirmed, Published, Transferred,
+    Accepted, AddedPiece, IndexedAndAnnounced, PublishConfirmed, Published, Transferred,
 };
 
 /// Feeds the event to a running deal at each checkpoint; where the table is silent nothing may happen.
@@ -156,6 +154,26 @@ fn a_piece_is_indexed() {
     );
 }
 
+#[test]
+fn a_node_that_does_not_know_the_message_is_asked_on() {
+    let unknown = || Event::MessageSeen { known: false };
+    let text = format!(
+        "Published: the chain node does not know publish message {}; it is looked for on",
+        message()
+    );
+    check(&unknown(), &[(Published, &text)]);
+    check(&Event::MessageSeen { known: true }, &[]);
+    let mut live = running(Published);
+    play(&mut live, unknown());
+    assert_eq!(play(&mut live, unknown()), "-", "said once");
+    assert_eq!(live.busy, Some(Effect::WatchMessage));
+    assert_eq!(
+        play(&mut live, Event::MessageSeen { known: true }),
+        "Published"
+    );
+    assert_eq!(live.deal.error, "");
+}
+
 fn seen(state: &str, ended: bool, holds_deal: bool) -> Event {
     Event::SectorSeen {
         state: state.to_owned(),
@@ -207,102 +225,6 @@ fn an_unchanged_sector_stores_nothing() {
     );
     assert!(!outcome.changed && outcome.lines.is_empty());
     assert_eq!(outcome.effects, [Effect::WatchSector]);
-}
-
-#[test]
-fn the_head_before_the_start_epoch_means_nothing() {
-    check(&Event::Head(START), &[]);
-}
-
-#[test]
-fn a_start_epoch_passes() {
-    let text = |epoch: i64| {
-        format!(
-            "deal proposal must be proven on chain by deal proposal start epoch {START}, \
-             but it has expired: current chain height: {epoch}"
-        )
-    };
-    let ended = |epoch| format!("Complete → DropStaging: {}", text(epoch));
-    let stopped = |epoch| format!("Complete → StopPass → DropStaging: {}", text(epoch));
-    let soon = START + 1;
-    check(
-        &Event::Head(soon),
-        &[(Accepted, &stopped(soon)), (Transferred, &ended(soon))],
-    );
-    // A message that nobody has executed by then never will be.
-    check(
-        &Event::Head(START + 900),
-        &[
-            (Accepted, &stopped(START + 900)),
-            (Transferred, &ended(START + 900)),
-        ],
-    );
-    let late = START + 901;
-    check(
-        &Event::Head(late),
-        &[
-            (Accepted, &stopped(late)),
-            (Transferred, &ended(late)),
-            (Published, &ended(late)),
-        ],
-    );
-}
-
-#[test]
-fn members_of_an_order_wait_for_it() {
-    let mut live = running(Transferred);
-    live.deal.order = Some(uuid(3));
-    assert_eq!(play(&mut live, Event::Head(START + 900)), "-");
-    assert!(play(&mut live, Event::Head(START + 901)).starts_with("Complete"));
-}
-
-#[test]
-fn an_offline_deal_that_waits_for_its_data_expires_too() {
-    let mut live = resting(super::samples::offline());
-    let shown = play(&mut live, Event::Head(START + 1));
-    assert!(shown.starts_with("Complete → DropStaging: deal proposal must"));
-}
-
-#[test]
-fn verbs_are_for_those_who_can_follow() {
-    let not_waiting =
-        "refused: deal 01010101-0101-0101-0101-010101010101 is not waiting for a retry";
-    let complete = "refused: deal is already complete";
-    // Edge case 90.
-    let mut retry = ALL.map(|checkpoint| (checkpoint, not_waiting)).to_vec();
-    retry[6].1 = complete;
-    check(&Event::Operator(Verb::Retry), &retry);
-
-    // Edge case 71.
-    let mut cancel = ALL
-        .map(|checkpoint| (checkpoint, "refused: transfer already complete"))
-        .to_vec();
-    cancel[0].1 = "Complete → StopPass → DropStaging: Cancelled";
-    cancel[6].1 = complete;
-    check(&Event::Operator(Verb::Cancel), &cancel);
-
-    let running = "refused: the deal 01010101-0101-0101-0101-010101010101 is running; cannot fail running deal";
-    check(
-        &Event::Operator(Verb::Fail),
-        &[
-            (Accepted, running),
-            (
-                Transferred,
-                "Complete → DropStaging: user manually terminated the deal",
-            ),
-            (
-                Published,
-                "refused: the publish message is on its way: its outcome must be known first",
-            ),
-            (PublishConfirmed, running),
-            (AddedPiece, running),
-            (
-                IndexedAndAnnounced,
-                "refused: the deal is already with the sealer",
-            ),
-            (Complete, complete),
-        ],
-    );
 }
 
 #[test]

@@ -1,9 +1,10 @@
 //! Whatever happens in whatever order, a deal stays a deal: what holds after every step of a random walk.
 
 use super::samples::{HEAD, NOW, START, message, offline, online, replacement, resting, uuid};
+use crate::deal::ledger::{holds_funds, staging_bytes};
 use crate::deal::record::Hold;
-use crate::deal::step::{Class, Effect, Event, Live, Outcome, Pass, Setback, Verb, step};
-use crate::deal::{Checkpoint, Deal, Import, Sector, Terms};
+use crate::deal::step::{Class, Effect, Event, Live, OnChain, Outcome, Pass, Setback, Verb, step};
+use crate::deal::{Checkpoint, Deal, Import, Sector, Terms, Wait};
 use proptest::prelude::*;
 
 fn setbacks() -> impl Strategy<Value = Setback> {
@@ -20,6 +21,26 @@ fn setbacks() -> impl Strategy<Value = Setback> {
         progress,
         wait,
     })
+}
+
+/// Heights around the sample deal's start and end.
+fn heads() -> impl Strategy<Value = i64> {
+    prop_oneof![
+        Just(HEAD),
+        Just(START),
+        Just(START + 1),
+        Just(START + 901),
+        Just(START + 518_400)
+    ]
+}
+
+fn found() -> impl Strategy<Value = OnChain> {
+    prop_oneof![
+        Just(OnChain::Absent),
+        Just(OnChain::Inactive),
+        Just(OnChain::Active(START - 7)),
+        Just(OnChain::Slashed(START + 5))
+    ]
 }
 
 fn events() -> impl Strategy<Value = Event> {
@@ -62,8 +83,10 @@ fn events() -> impl Strategy<Value = Event> {
         4 => Just(Event::Indexed),
         2 => setbacks().prop_map(Event::IndexFailed),
         3 => seen,
-        1 => prop_oneof![Just(HEAD), Just(START), Just(START + 1), Just(START + 901)]
-            .prop_map(Event::Head),
+        1 => heads().prop_map(Event::Head),
+        1 => heads().prop_map(Event::NotActivated),
+        1 => any::<bool>().prop_map(|known| Event::MessageSeen { known }),
+        2 => (heads(), found()).prop_map(|(head, found)| Event::ChainSeen { head, found }),
         2 => verb.prop_map(Event::Operator),
     ]
 }
@@ -72,7 +95,7 @@ fn events() -> impl Strategy<Value = Event> {
 fn is_work(effect: &Effect) -> bool {
     !matches!(
         effect,
-        Effect::StopPass | Effect::WakeUp(_) | Effect::DropStaging
+        Effect::StopPass | Effect::WakeUp(_) | Effect::DropStaging | Effect::LookForPiece
     )
 }
 
@@ -85,17 +108,66 @@ fn belongs(effect: Effect, checkpoint: Checkpoint) -> bool {
         Effect::AddPiece { .. } => Checkpoint::PublishConfirmed,
         Effect::Index => Checkpoint::AddedPiece,
         Effect::WatchSector => Checkpoint::IndexedAndAnnounced,
-        Effect::StopPass | Effect::WakeUp(_) | Effect::DropStaging => return false,
+        Effect::StopPass | Effect::WakeUp(_) | Effect::DropStaging | Effect::LookForPiece => {
+            return false;
+        }
     };
     home == checkpoint
+}
+
+/// Funds and space are taken by an import, and freed where the design says so; nowhere else.
+fn check_room(was: &Deal, deal: &Deal, outcome: &Outcome, event: &Event) {
+    let (had, has) = (holds_funds(was), holds_funds(deal));
+    assert_eq!(outcome.freed.funds, had && !has, "{event:?}");
+    if had && !has {
+        let why = matches!(
+            deal.checkpoint,
+            Checkpoint::PublishConfirmed | Checkpoint::Complete
+        ) || deal.import.is_none();
+        assert!(why, "{event:?} frees funds at {}", deal.checkpoint);
+    }
+    assert!(
+        !has || had || matches!(event, Event::Imported(_)),
+        "{event:?} takes funds"
+    );
+    let (had, has) = (staging_bytes(was), staging_bytes(deal));
+    assert_eq!(outcome.freed.space, had > 0 && has == 0, "{event:?}");
+    assert!(has == had || has == 0, "{event:?} takes space");
+    if had > has {
+        assert!(
+            matches!(
+                deal.checkpoint,
+                Checkpoint::AddedPiece | Checkpoint::Complete
+            ),
+            "{event:?}"
+        );
+    }
+    assert_eq!(
+        outcome.freed.finished,
+        deal.ended() && !was.ended(),
+        "{event:?}"
+    );
 }
 
 fn check(before: &Live, after: &Live, outcome: &Outcome, event: &Event) {
     let (was, deal) = (&before.deal, &after.deal);
     let work: Vec<Effect> = outcome.effects.iter().copied().filter(is_work).collect();
-    if outcome.refused.is_some() || was.ended() {
+    let looked_at = was.sealed && matches!(event, Event::ChainSeen { .. });
+    if outcome.refused.is_some() || (was.ended() && !looked_at) {
         assert_eq!(was, deal, "{event:?}");
         assert!(outcome.effects.is_empty() && !outcome.changed, "{event:?}");
+    }
+    if looked_at {
+        let mut same = deal.clone();
+        (same.activated, same.over, same.updated) = (was.activated, was.over, was.updated);
+        assert_eq!(was, &same, "{event:?} changes nothing else");
+    }
+    check_room(was, deal, outcome, event);
+    // A deal has ended, or it waits for something that has a name.
+    assert_eq!(deal.ended(), Wait::of(deal) == Wait::Nothing, "{event:?}");
+    // A deal whose message may be executed never ends for its start epoch.
+    if matches!(event, Event::Head(_)) && deal.checkpoint == Checkpoint::Complete {
+        assert!(was.order.is_none() || was.ended(), "{event:?}");
     }
     assert!(was == deal || outcome.changed, "{event:?} is not stored");
     // One thing at a time, and what is asked for is what is awaited.
@@ -235,7 +307,7 @@ fn report(busy: Effect, failure: Option<Setback>) -> Event {
             ended: failure.is_none(),
             holds_deal: true,
         },
-        (Effect::StopPass | Effect::WakeUp(_) | Effect::DropStaging, _) => {
+        (Effect::StopPass | Effect::WakeUp(_) | Effect::DropStaging | Effect::LookForPiece, _) => {
             unreachable!("nobody waits for these")
         }
     }

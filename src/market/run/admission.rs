@@ -6,6 +6,8 @@ use crate::deal::admit::{self, Known, Room};
 use crate::deal::ledger::Ledger;
 use crate::deal::step::{Event, Live, step};
 use crate::deal::{Checkpoint, Deal, Millis, Refusal};
+use crate::filecoin::{Address, TokenAmount};
+use crate::market::Snapshot;
 use crate::market::facts::lock;
 use crate::market::handle::Answer;
 use crate::market::inputs::Candidate;
@@ -133,11 +135,27 @@ impl Market {
             ledger: Ledger::of(self.live.values().map(|live| &live.deal), deal.miner()),
             escrow_available: miner.facts.escrow_available.clone(),
             publish_balance: miner.facts.publish_balance.clone(),
+            reserved_by_others: self.reserved_by_others(deal.miner(), &snapshot),
             // Kept pieces give way to new deals; what accepted deals have yet to bring is not free.
             disk_free: disk_free
                 .saturating_add(self.kept.bytes())
                 .saturating_sub(self.outstanding()),
         })
+    }
+
+    /// What live deals of other miners need of the wallet that pays for this miner's messages: two miners may share one.
+    #[allow(clippy::arithmetic_side_effects)] // big integers
+    fn reserved_by_others(&self, miner: &Address, snapshot: &Snapshot) -> TokenAmount {
+        let wallet = |miner: &Address| Some(&snapshot.miners.get(miner)?.facts.publish_wallet);
+        let mut reserved = TokenAmount::default();
+        for (other, own) in &self.settings.miners {
+            if other != miner && wallet(other).is_some() && wallet(other) == wallet(miner) {
+                let deals = self.live.values().map(|live| &live.deal);
+                let needed = Ledger::of(deals, other).publish_reserve(0, &own.terms);
+                reserved = &reserved + &needed;
+            }
+        }
+        reserved
     }
 
     /// Bytes that accepted deals have yet to bring to the disk.

@@ -5,6 +5,7 @@ use crate::deal::Checkpoint;
 use crate::deal::step::{self, Effect, Event};
 use crate::market::handover;
 use crate::market::inputs::Report;
+use crate::market::late::{self, Whereabouts};
 use crate::store::{PieceRecord, Write};
 use std::sync::Arc;
 use uuid::Uuid;
@@ -32,6 +33,9 @@ impl Market {
             Effect::WatchSector => self.sectors.watch(uuid),
             Effect::WakeUp(at) => {
                 self.wakes.insert((at, uuid));
+            }
+            Effect::LookForPiece => {
+                self.late.ask(uuid, self.now(), self.bench.poll_millis());
             }
             Effect::DropStaging if self.passes.runs(uuid) => {}
             Effect::DropStaging => {
@@ -72,6 +76,45 @@ impl Market {
                 }
                 _ => self.calls.ended(uuid),
             }
+        }
+        while let Some(uuid) = self.late.next(self.now()) {
+            match self.live.get(&uuid) {
+                Some(live) if live.deal.checkpoint == Checkpoint::PublishConfirmed => {
+                    late::ask(&live.deal, &self.parts, &self.threads, &self.reports);
+                }
+                _ => {
+                    self.late.answered();
+                    self.late.forget(uuid);
+                }
+            }
+        }
+    }
+
+    /// Chain and sealer were asked for the piece of a deal whose start epoch has passed.
+    pub(super) fn looked(&mut self, uuid: Uuid, found: Result<Whereabouts, String>) {
+        self.late.answered();
+        let Some(live) = self.live.get(&uuid) else {
+            return self.late.forget(uuid);
+        };
+        let start = live.deal.proposal().start_epoch;
+        let calling = self.calls.runs(uuid);
+        match found {
+            // The call that runs meanwhile says it too.
+            Ok(Whereabouts::There(_)) if calling => {}
+            Ok(Whereabouts::There(place)) => {
+                self.apply(uuid, Event::PieceAdded(handover::sector(place)), None);
+            }
+            // A piece that is being taken may be in no sector yet; when even that is too late, the call is given up.
+            Ok(Whereabouts::TooLate(head))
+                if calling && head <= start.saturating_add(step::FINALITY) => {}
+            Ok(Whereabouts::TooLate(head)) => {
+                self.calls.stop(uuid);
+                self.apply(uuid, Event::NotActivated(head), None);
+            }
+            Ok(Whereabouts::Nowhere) => {}
+            Err(why) => log::warn!(
+                "deal {uuid}: its start epoch {start} has passed, and whether its piece was handed over is not known: {why}"
+            ),
         }
     }
 

@@ -134,8 +134,16 @@ impl Market {
             .map_or(0, |own| own.terms.confidence);
         let events = confirm::events(message, uuids, outcome, confidence);
         for (uuid, event) in events {
-            self.messages.done(message, uuid);
             self.apply(uuid, event, None);
+        }
+        for uuid in uuids {
+            let awaited = self
+                .live
+                .get(uuid)
+                .is_some_and(|live| live.deal.checkpoint == Checkpoint::Published);
+            if !awaited {
+                self.messages.done(message, *uuid);
+            }
         }
     }
 }
