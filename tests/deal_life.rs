@@ -84,6 +84,14 @@ fn an_online_deal_goes_all_the_way() {
             "{checkpoint} is not in {log}"
         );
     }
+    // One change at least for each checkpoint, and no commit without one.
+    let (_, info) = provider.admin("GET", "/v1/info", None);
+    let counted = |name: &str| info["store"][name].as_u64().unwrap();
+    assert!(counted("changes") >= 6, "{info}");
+    assert!(
+        (1..=counted("changes")).contains(&counted("commits")),
+        "{info}"
+    );
     // The bytes were fetched once, and are served back; nothing is left in staging.
     assert_eq!(
         world

@@ -53,10 +53,14 @@ impl Running {
 
 /// Calls the address of a connection string.
 fn call(info: &str, path: &str, method: &str) -> Value {
+    call_with(info, path, method, &serde_json::json!([]))
+}
+
+fn call_with(info: &str, path: &str, method: &str, params: &Value) -> Value {
     let (token, address) = info.split_once(':').unwrap();
     let parts: Vec<&str> = address.split('/').collect();
     let url = format!("http://{}:{}{path}", parts[2], parts[4]);
-    let body = serde_json::json!({ "id": 1, "method": method, "params": [] });
+    let body = serde_json::json!({ "id": 1, "method": method, "params": params });
     let mut response = ureq::post(&url)
         .header("Authorization", &format!("Bearer {token}"))
         .send(body.to_string())
@@ -95,15 +99,23 @@ fn it_prints_settings_that_work_and_ends_when_interrupted() {
 
 #[test]
 fn a_script_gets_one_object_with_keys() {
-    let mut devnet = start(&["--json"]);
+    let mut devnet = start(&["--json", "--clients", "3"]);
     let object: Value = serde_json::from_str(&devnet.line()).unwrap();
     let info = object["fullnode_api_info"].as_str().unwrap();
     call(info, "/rpc/v1", "Filecoin.Version");
     assert_eq!(object["miner_api_info"].as_array().unwrap().len(), 1);
-    for wallet in object["wallets"].as_array().unwrap() {
+    let wallets = object["wallets"].as_array().unwrap();
+    for wallet in wallets {
         let key = wallet["key"].as_str().unwrap();
         let key = coracle::filecoin::SecretKey::import_lotus(key).unwrap();
         assert_eq!(wallet["address"], key.address().to_string());
+    }
+    let more = &wallets[wallets.len() - 3..];
+    for (number, wallet) in (1..).zip(more) {
+        assert_eq!(wallet["name"], format!("client {number}"));
+        let asked = serde_json::json!([wallet["address"], null]);
+        let answer = call_with(info, "/rpc/v1", "Filecoin.StateMarketBalance", &asked);
+        assert_eq!(answer["result"]["Escrow"], "1000000000000000000000");
     }
     assert_eq!(devnet.end_by("-TERM"), Some(0));
 }

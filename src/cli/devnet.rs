@@ -18,6 +18,9 @@ const EPOCH_MS: std::ops::RangeInclusive<u64> = 10..=60_000;
 /// Miners at most: each has a listener and threads of its own.
 const MAX_MINERS: u64 = 16;
 
+/// Further clients at most: each has a key to be made.
+const MAX_CLIENTS: u32 = 1_000;
+
 /// The number of the first miner.
 const FIRST_MINER: u64 = 1000;
 
@@ -26,6 +29,7 @@ const FIRST_MINER: u64 = 1000;
 struct Options {
     epoch_ms: u64,
     miners: u64,
+    clients: u32,
     auth: bool,
     port: u16,
     json: bool,
@@ -38,6 +42,7 @@ impl Options {
                 .opt_value_from_str("--epoch")?
                 .unwrap_or(DEFAULT_EPOCH_MS),
             miners: arguments.opt_value_from_str("--miners")?.unwrap_or(1),
+            clients: arguments.opt_value_from_str("--clients")?.unwrap_or(0),
             auth: arguments.contains("--auth"),
             port: arguments.opt_value_from_str("--port")?.unwrap_or(0),
             json: arguments.contains("--json"),
@@ -52,6 +57,10 @@ impl Options {
         }
         if !(1..=MAX_MINERS).contains(&options.miners) {
             let text = format!("--miners is a number from 1 to {MAX_MINERS}");
+            return Err(Failure::Usage(text));
+        }
+        if options.clients > MAX_CLIENTS {
+            let text = format!("--clients is a number up to {MAX_CLIENTS}");
             return Err(Failure::Usage(text));
         }
         Ok(options)
@@ -71,6 +80,7 @@ impl Options {
         DevnetConfig {
             node: address(0),
             miners: miners.collect(),
+            clients: self.clients,
             epoch: Duration::from_millis(self.epoch_ms),
             auth: self.auth,
             ..DevnetConfig::default()
@@ -139,7 +149,8 @@ fn as_text(devnet: &Devnet, options: &Options) -> String {
     };
     line("#".to_owned());
     line("# Clients with 10,000 FIL and 1,000 FIL of market escrow. `coracle wallet import` takes the keys.".to_owned());
-    for wallet in [&people.client, &people.bls_client, &people.verified_client] {
+    let named = [&people.client, &people.bls_client, &people.verified_client];
+    for wallet in named.into_iter().chain(&people.more_clients) {
         line("#".to_owned());
         line(format!("# {}", wallet.name));
         line(format!("#   address {}", wallet.address));
@@ -169,6 +180,7 @@ mod tests {
         let config = read("").unwrap().config();
         assert_eq!(config.node.port(), 0);
         assert_eq!(config.miners.len(), 1);
+        assert_eq!(config.clients, 0);
         assert_eq!(config.miners[0].listen.port(), 0);
         assert_eq!(config.epoch, Duration::from_secs(1));
         assert!(!config.auth);
@@ -176,7 +188,7 @@ mod tests {
 
     #[test]
     fn ports_follow_the_node() {
-        let config = read("--port 7000 --miners 3 --epoch 50 --auth")
+        let config = read("--port 7000 --miners 3 --clients 64 --epoch 50 --auth")
             .unwrap()
             .config();
         assert_eq!(config.node.port(), 7000);
@@ -188,6 +200,7 @@ mod tests {
         assert_eq!(miners, [(1000, 7001), (1001, 7002), (1002, 7003)]);
         assert_eq!(config.epoch, Duration::from_millis(50));
         assert!(config.auth);
+        assert_eq!(config.clients, 64);
     }
 
     #[test]
@@ -198,6 +211,7 @@ mod tests {
             "--epoch soon",
             "--miners 0",
             "--miners 17",
+            "--clients 1001",
             "--port 65536",
             "extra",
             "--what",

@@ -44,6 +44,8 @@ pub struct DevnetConfig {
     pub node: SocketAddr,
     /// The miners.
     pub miners: Vec<MinerConfig>,
+    /// Further clients with f1 addresses and escrow, beside the named ones.
+    pub clients: u32,
     /// Real time between tipsets. Zero: no timer, tipsets come from `Devnet::advance` only.
     pub epoch: Duration,
     /// Whether permissions are enforced. Tokens that are sent are checked in any case.
@@ -80,6 +82,7 @@ impl Default for DevnetConfig {
         Self {
             node: loopback(),
             miners: vec![MinerConfig::new(1000)],
+            clients: 0,
             epoch: Duration::from_millis(100),
             auth: false,
             seed: *b"coracle devnet, not for money...",

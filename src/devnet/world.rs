@@ -92,6 +92,8 @@ pub struct People {
     pub eth_account: Wallet,
     /// Per miner: owner, worker, control.
     pub miners: Vec<[Wallet; 3]>,
+    /// Further clients like `client`, as many as the settings say.
+    pub more_clients: Vec<Wallet>,
 }
 
 impl People {
@@ -101,6 +103,7 @@ impl People {
         clients
             .into_iter()
             .chain(self.miners.iter().flatten())
+            .chain(&self.more_clients)
             .cloned()
             .collect()
     }
@@ -252,6 +255,13 @@ fn populate(state: &mut State, config: &DevnetConfig) -> Option<People> {
     for wallet in clients {
         deposit(state, wallet.id.actor_id()?);
     }
+    // Last, so that everybody else has the same numbers whatever their number is.
+    let mut more_clients = Vec::new();
+    for number in 1..=config.clients {
+        let wallet = account(state, format!("client {number}"), KeyKind::Secp)?;
+        deposit(state, wallet.id.actor_id()?);
+        more_clients.push(wallet);
+    }
     let cap = TokenAmount::from_atto(DATACAP);
     let verified = verified_client.id.actor_id()?;
     state.market.datacap.insert(verified, cap);
@@ -262,6 +272,7 @@ fn populate(state: &mut State, config: &DevnetConfig) -> Option<People> {
         contract,
         eth_account,
         miners,
+        more_clients,
     })
 }
 

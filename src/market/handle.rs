@@ -6,7 +6,7 @@ use super::inputs::{Input, Wish};
 use super::passes::Progress;
 use super::{Kept, Settings, Snapshot};
 use crate::deal::{Deal, Refusal};
-use crate::store::{Listing, LogLine, StoreError};
+use crate::store::{Counts, Listing, LogLine, StoreError};
 use crate::threads::Busy;
 use futures::channel::oneshot;
 use smol::channel::{Receiver, Sender};
@@ -81,6 +81,11 @@ impl Handle {
     /// The last look at the chain.
     pub fn snapshot(&self) -> Snapshot {
         super::facts::lock(&self.bench.snapshot).clone()
+    }
+
+    /// What the database has committed since the start.
+    pub fn counts(&self) -> Counts {
+        self.bench.parts.store.counts()
     }
 
     /// The kept pieces.

@@ -83,6 +83,15 @@ impl fmt::Display for StoreError {
 
 impl std::error::Error for StoreError {}
 
+/// What a store has committed since it was opened: how well commits are shared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Counts {
+    /// Transactions that are durable.
+    pub commits: u64,
+    /// Calls of [`Store::commit`] that shared them.
+    pub changes: u64,
+}
+
 /// What a listing asks for.
 #[derive(Debug, Clone, Default)]
 pub struct Listing {
@@ -114,6 +123,8 @@ pub trait Store: Send + Sync {
         );
         told.recv().unwrap_or(Err(StoreError::Stopped))
     }
+    /// What was committed since the store was opened.
+    fn counts(&self) -> Counts;
     /// Deals that have not ended, and those whose end left something to clear.
     ///
     /// # Errors
@@ -241,6 +252,10 @@ fn database(error: impl fmt::Display) -> StoreError {
 impl Store for Redb {
     fn commit(&self, writes: Vec<Write>, done: Done) {
         self.writer.submit(writes, done);
+    }
+
+    fn counts(&self) -> Counts {
+        self.writer.counts()
     }
 
     fn commit_and_wait(&self, writes: Vec<Write>) -> Result<(), StoreError> {

@@ -1,6 +1,7 @@
 //! The one writer: takes everything that waits, writes it in one transaction, commits, tells everybody.
 
-use super::{Done, StoreError, Write, database, tables};
+use super::{Counts, Done, StoreError, Write, database, tables};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -16,43 +17,69 @@ pub(super) struct Request {
     done: Done,
 }
 
+/// The file and what was committed to it.
+struct Book {
+    file: Arc<redb::Database>,
+    commits: AtomicU64,
+    changes: AtomicU64,
+}
+
 /// A handle on the writer thread; the thread ends when it is dropped, after everything that waits is written.
 pub(super) struct Thread {
     requests: Option<SyncSender<Request>>,
     thread: Option<std::thread::JoinHandle<()>>,
 }
 
+/// Writes, and counts.
+pub(super) struct Writer {
+    book: Arc<Book>,
+    hand: Hand,
+}
+
 /// Who writes.
-pub(super) enum Writer {
+enum Hand {
     /// A thread of its own.
     Thread(Thread),
     /// Whoever calls [`Writer::write_waiting`].
-    ByHand(Arc<redb::Database>, Mutex<Vec<Request>>),
+    Own(Mutex<Vec<Request>>),
 }
 
 impl Writer {
     pub(super) fn start(database_file: Arc<redb::Database>) -> Result<Self, StoreError> {
         let (requests, waiting) = sync_channel(WAITING_MAX);
+        let book = Book::open(database_file);
+        let kept = Arc::clone(&book);
         let thread = std::thread::Builder::new()
             .name("store".to_owned())
             .stack_size(512 * 1024)
-            .spawn(move || run(&database_file, &waiting))
+            .spawn(move || run(&kept, &waiting))
             .map_err(database)?;
-        Ok(Self::Thread(Thread {
+        let hand = Hand::Thread(Thread {
             requests: Some(requests),
             thread: Some(thread),
-        }))
+        });
+        Ok(Self { book, hand })
     }
 
     pub(super) fn by_hand(database_file: Arc<redb::Database>) -> Self {
-        Self::ByHand(database_file, Mutex::default())
+        Self {
+            book: Book::open(database_file),
+            hand: Hand::Own(Mutex::default()),
+        }
+    }
+
+    pub(super) fn counts(&self) -> Counts {
+        Counts {
+            commits: self.book.commits.load(Ordering::Relaxed),
+            changes: self.book.changes.load(Ordering::Relaxed),
+        }
     }
 
     pub(super) fn submit(&self, writes: Vec<Write>, done: Done) {
         let request = Request { writes, done };
-        match self {
-            Self::Thread(thread) => thread.submit(request),
-            Self::ByHand(_, waiting) => waiting
+        match &self.hand {
+            Hand::Thread(thread) => thread.submit(request),
+            Hand::Own(waiting) => waiting
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)
                 .push(request),
@@ -61,7 +88,7 @@ impl Writer {
 
     /// Writes what waits for a hand; the number of requests that shared the commit.
     pub(super) fn write_waiting(&self) -> usize {
-        let Self::ByHand(database_file, waiting) = self else {
+        let Hand::Own(waiting) = &self.hand else {
             return 0;
         };
         let mut waiting = waiting.lock().unwrap_or_else(PoisonError::into_inner);
@@ -72,7 +99,7 @@ impl Writer {
         drop(waiting);
         let count = shared.len();
         if count > 0 {
-            commit(database_file, shared);
+            self.book.commit(shared);
         }
         count
     }
@@ -99,7 +126,7 @@ impl Drop for Thread {
     }
 }
 
-fn run(database_file: &redb::Database, waiting: &Receiver<Request>) {
+fn run(book: &Book, waiting: &Receiver<Request>) {
     while let Ok(first) = waiting.recv() {
         let mut shared = vec![first];
         while shared.len() < SHARED_MAX {
@@ -108,17 +135,32 @@ fn run(database_file: &redb::Database, waiting: &Receiver<Request>) {
                 Err(_) => break,
             }
         }
-        commit(database_file, shared);
+        book.commit(shared);
     }
 }
 
-fn commit(database_file: &redb::Database, shared: Vec<Request>) {
-    let result = write(database_file, &shared);
-    if let Err(error) = &result {
-        log::error!("{error}; {} changes are not stored", shared.len());
+impl Book {
+    fn open(file: Arc<redb::Database>) -> Arc<Self> {
+        Arc::new(Self {
+            file,
+            commits: AtomicU64::new(0),
+            changes: AtomicU64::new(0),
+        })
     }
-    for request in shared {
-        (request.done)(result.clone());
+
+    fn commit(&self, shared: Vec<Request>) {
+        let result = write(&self.file, &shared);
+        match &result {
+            Ok(()) => {
+                let changes = u64::try_from(shared.len()).unwrap_or(u64::MAX);
+                self.commits.fetch_add(1, Ordering::Relaxed);
+                self.changes.fetch_add(changes, Ordering::Relaxed);
+            }
+            Err(error) => log::error!("{error}; {} changes are not stored", shared.len()),
+        }
+        for request in shared {
+            (request.done)(result.clone());
+        }
     }
 }
 

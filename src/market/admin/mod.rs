@@ -97,6 +97,11 @@ impl Admin {
             fields.insert("chain_error".to_owned(), object!(snapshot.error));
             fields.insert("miners".to_owned(), Value::Array(miners));
             fields.insert("kept_bytes".to_owned(), object!(self.market.kept().bytes()));
+            let counts = self.market.counts();
+            fields.insert(
+                "store".to_owned(),
+                object!({ "commits": counts.commits, "changes": counts.changes }),
+            );
         }
         json(StatusCode::OK, &info)
     }

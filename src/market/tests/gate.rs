@@ -3,7 +3,7 @@
 use crate::deal::Deal;
 use crate::filecoin::Address;
 use crate::store::{
-    Done, Listing, LogLine, PieceRecord, Redb, Store, StoreError, StoredAsk, Write,
+    Counts, Done, Listing, LogLine, PieceRecord, Redb, Store, StoreError, StoredAsk, Write,
 };
 use crate::transfer::SavePoint;
 use cid::Cid;
@@ -128,6 +128,10 @@ impl Store for Gate {
             Ok(store) => store.commit(writes, done),
             Err(error) => done(Err(error)),
         }
+    }
+
+    fn counts(&self) -> Counts {
+        self.store().map(|store| store.counts()).unwrap_or_default()
     }
 
     fn live(&self) -> Result<Vec<Deal>, StoreError> {

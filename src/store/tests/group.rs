@@ -1,6 +1,6 @@
 //! Commits that are asked for at the same time share transactions.
 
-use super::super::{Redb, Store, StoreError, Write};
+use super::super::{Counts, Redb, Store, StoreError, Write};
 use super::{Disk, database, deal, done, keep, put, store};
 use crate::deal::tests::samples::uuid;
 
@@ -102,10 +102,12 @@ fn a_disk_that_fails_fails_everybody_who_waited() {
         })
         .collect();
     disk.release();
+    let before = store.counts();
     for told in told {
         let result = told.recv().unwrap();
         assert!(matches!(result, Err(StoreError::Database(_))), "{result:?}");
     }
+    assert_eq!(store.counts(), before, "only what is durable counts");
     // It stays so until the file is opened again.
     let (done, told) = done();
     store.commit(vec![Write::DropSave(uuid(1))], done);
@@ -127,6 +129,11 @@ fn without_a_thread_commits_wait_for_a_hand() {
     assert_eq!(told_first.try_recv(), Ok(Ok(())));
     assert_eq!(told_second.try_recv(), Ok(Ok(())));
     assert_eq!(store.write_waiting(), 0);
+    let together = Counts {
+        commits: 1,
+        changes: 2,
+    };
+    assert_eq!(store.counts(), together);
     // Who waits is the hand, for all that waited before.
     let (third, told_third) = done();
     store.commit(vec![Write::DropPiece([3; 32])], third);
