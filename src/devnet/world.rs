@@ -198,18 +198,7 @@ impl World {
 /// Makes the accounts, the miners and their money.
 fn populate(state: &mut State, config: &DevnetConfig) -> Option<People> {
     let seed = &config.seed;
-    let account = |state: &mut State, name: String, kind: KeyKind| -> Option<Wallet> {
-        let key = wallets::key(seed, &name, kind)?;
-        let address = key.address();
-        let balance = TokenAmount::from_atto(BALANCE);
-        let number = state.add(Kind::Account, address.clone(), balance);
-        Some(Wallet {
-            name,
-            address,
-            id: Address::id(number),
-            key,
-        })
-    };
+    let account = |state: &mut State, name, kind| account(state, seed, name, kind);
     let client = account(state, "client".to_owned(), KeyKind::Secp)?;
     let bls_client = account(state, "BLS client".to_owned(), KeyKind::Bls)?;
     let verified_client = account(state, "verified client".to_owned(), KeyKind::Secp)?;
@@ -273,6 +262,23 @@ fn populate(state: &mut State, config: &DevnetConfig) -> Option<People> {
         eth_account,
         miners,
         more_clients,
+    })
+}
+
+/// Somebody with an account of their own.
+fn account(state: &mut State, seed: &[u8; 32], name: String, kind: KeyKind) -> Option<Wallet> {
+    let key = wallets::key(seed, &name, kind)?;
+    let address = key.address();
+    let number = state.add(
+        Kind::Account,
+        address.clone(),
+        TokenAmount::from_atto(BALANCE),
+    );
+    Some(Wallet {
+        name,
+        address,
+        id: Address::id(number),
+        key,
     })
 }
 
