@@ -15,6 +15,7 @@
 
 mod records;
 mod tables;
+mod watch;
 mod writer;
 
 #[cfg(test)]
@@ -55,6 +56,26 @@ pub enum Write {
     Piece([u8; 32], Box<PieceRecord>),
     /// Forgets a piece.
     DropPiece([u8; 32]),
+    /// A sealed deal is due to be looked at on chain.
+    Watch {
+        /// Which.
+        deal: Uuid,
+        /// When it was due until now.
+        was: Option<Millis>,
+        /// When it is due next; never again if none.
+        next: Option<Millis>,
+    },
+}
+
+/// A sealed deal that is due to be looked at on chain.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Watched {
+    /// Since when.
+    pub due: Millis,
+    /// Which.
+    pub uuid: Uuid,
+    /// Its record; one that cannot be read must not stand in the way of the others.
+    pub deal: Result<Option<Deal>, StoreError>,
 }
 
 /// Told whether the changes are durable.
@@ -156,6 +177,17 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// See [`Store::live`].
     fn save_point(&self, uuid: Uuid) -> Result<Option<SavePoint>, StoreError>;
+    /// At most `limit` sealed deals that are due at `now`, the longest due first; those that are due later than `longest`
+    /// from now are given too, since nothing is put off that far.
+    ///
+    /// # Errors
+    /// The file could not be read.
+    fn watched(
+        &self,
+        now: Millis,
+        longest: Millis,
+        limit: usize,
+    ) -> Result<Vec<Watched>, StoreError>;
     /// A miner's ask.
     ///
     /// # Errors
@@ -293,6 +325,15 @@ impl Store for Redb {
 
     fn save_point(&self, uuid: Uuid) -> Result<Option<SavePoint>, StoreError> {
         tables::save_point(&self.read()?, uuid)
+    }
+
+    fn watched(
+        &self,
+        now: Millis,
+        longest: Millis,
+        limit: usize,
+    ) -> Result<Vec<Watched>, StoreError> {
+        watch::due(&self.read()?, now, longest, limit)
     }
 
     fn ask(&self, miner: &Address) -> Result<Option<StoredAsk>, StoreError> {

@@ -11,11 +11,16 @@
 //! | `saves` | UUID | save point of its transfer |
 //! | `asks` | miner's address bytes | ask |
 //! | `pieces` | commitment, 32 bytes | kept piece |
+//! | `watch` | when it is due, u64 BE, then UUID | nothing: sealed deals whose time on chain is not over |
+//!
+//! A table that is younger than a file is created when the file is opened; the file's format stays what it was.
 
 use super::records::{decode_save, encode_save};
-use super::{LOG_LINES_MAX, Listing, LogLine, PieceRecord, StoreError, StoredAsk, Write, database};
-use crate::deal::Deal;
+use super::{
+    LOG_LINES_MAX, Listing, LogLine, PieceRecord, StoreError, StoredAsk, Write, database, watch,
+};
 use crate::deal::record::RecordError;
+use crate::deal::{Deal, Millis};
 use crate::filecoin::Address;
 use crate::filecoin::cids::piece_cid;
 use crate::transfer::SavePoint;
@@ -25,11 +30,11 @@ use redb::{
 };
 use uuid::Uuid;
 
-type Bytes = TableDefinition<'static, &'static [u8], &'static [u8]>;
-type Marks = TableDefinition<'static, &'static [u8], ()>;
+pub(super) type Bytes = TableDefinition<'static, &'static [u8], &'static [u8]>;
+pub(super) type Marks = TableDefinition<'static, &'static [u8], ()>;
 
 const META: TableDefinition<'static, &'static str, u64> = TableDefinition::new("meta");
-const DEALS: Bytes = TableDefinition::new("deals");
+pub(super) const DEALS: Bytes = TableDefinition::new("deals");
 const LIVE: Marks = TableDefinition::new("live");
 const BY_CHAIN_CID: Bytes = TableDefinition::new("by_chain_cid");
 const BY_TIME: Marks = TableDefinition::new("by_time");
@@ -47,7 +52,8 @@ pub(super) fn prepare(database_file: &redb::Database) -> Result<(), StoreError> 
     match read.open_table(META) {
         Ok(meta) => {
             let format = meta.get("format").map_err(database)?;
-            check_format(format.map(|format| format.value()))
+            check_format(format.map(|format| format.value()))?;
+            watch::add(database_file, &read)
         }
         Err(TableError::TableDoesNotExist(_)) => {
             if read.list_tables().map_err(database)?.next().is_some() {
@@ -81,7 +87,7 @@ fn create(database_file: &redb::Database) -> Result<(), StoreError> {
     for table in [DEALS, BY_CHAIN_CID, LOG, SAVES, ASKS, PIECES] {
         write.open_table(table).map_err(database)?;
     }
-    for table in [LIVE, BY_TIME] {
+    for table in [LIVE, BY_TIME, watch::WATCH] {
         write.open_table(table).map_err(database)?;
     }
     write.commit().map_err(database)
@@ -97,6 +103,7 @@ pub(super) fn apply(transaction: &WriteTransaction, write: &Write) -> Result<(),
         Write::Ask(miner, ask) => put(transaction, ASKS, miner.as_bytes(), &ask.encode()),
         Write::Piece(commitment, piece) => put(transaction, PIECES, commitment, &piece.encode()),
         Write::DropPiece(commitment) => remove(transaction, PIECES, commitment),
+        Write::Watch { deal, was, next } => watch::put(transaction, *deal, *was, *next),
     }
 }
 
@@ -141,8 +148,13 @@ fn put_deal(transaction: &WriteTransaction, deal: &Deal) -> Result<(), StoreErro
 }
 
 fn time_key(deal: &Deal) -> Vec<u8> {
-    let mut key = deal.created.to_be_bytes().to_vec();
-    key.extend_from_slice(deal.uuid.as_bytes());
+    timed(deal.created, deal.uuid.as_bytes())
+}
+
+/// A key in the order of times.
+pub(super) fn timed(time: Millis, uuid: &[u8]) -> Vec<u8> {
+    let mut key = time.to_be_bytes().to_vec();
+    key.extend_from_slice(uuid);
     key
 }
 
@@ -191,7 +203,7 @@ fn of(kind: &str, key: impl std::fmt::Display) -> impl FnOnce(RecordError) -> St
     |error| StoreError::Record(name, error)
 }
 
-fn decode_deal(uuid: &[u8], bytes: &[u8]) -> Result<Deal, StoreError> {
+pub(super) fn decode_deal(uuid: &[u8], bytes: &[u8]) -> Result<Deal, StoreError> {
     let name = Uuid::from_slice(uuid).unwrap_or_default();
     Deal::decode(bytes).map_err(of("deal", name))
 }

@@ -1,9 +1,9 @@
 //! A store whose commits can be held back, refused, or cut off by a crash.
 
-use crate::deal::Deal;
+use crate::deal::{Deal, Millis};
 use crate::filecoin::Address;
 use crate::store::{
-    Counts, Done, Listing, LogLine, PieceRecord, Redb, Store, StoreError, StoredAsk, Write,
+    Counts, Done, Listing, LogLine, PieceRecord, Redb, Store, StoreError, StoredAsk, Watched, Write,
 };
 use crate::transfer::SavePoint;
 use cid::Cid;
@@ -156,6 +156,15 @@ impl Store for Gate {
 
     fn save_point(&self, uuid: Uuid) -> Result<Option<SavePoint>, StoreError> {
         self.store()?.save_point(uuid)
+    }
+
+    fn watched(
+        &self,
+        now: Millis,
+        longest: Millis,
+        limit: usize,
+    ) -> Result<Vec<Watched>, StoreError> {
+        self.store()?.watched(now, longest, limit)
     }
 
     fn ask(&self, miner: &Address) -> Result<Option<StoredAsk>, StoreError> {

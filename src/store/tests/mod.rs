@@ -6,6 +6,7 @@ mod disk;
 mod group;
 mod listing;
 mod trips;
+mod watch;
 
 use super::{Done, Redb, Store, StoreError, Write};
 use crate::deal::Deal;
