@@ -287,6 +287,44 @@ fn malformed(error: impl fmt::Display) -> RecordError {
 }
 
 impl Deal {
+    /// A deal that is accepted now; nothing has been done for it.
+    pub fn accepted(
+        uuid: Uuid,
+        now: Millis,
+        signed: ClientDealProposal,
+        chain_cid: Cid,
+        client_key: Address,
+        request: Request,
+    ) -> Self {
+        Self {
+            uuid,
+            created: now,
+            updated: now,
+            checkpoint_at: now,
+            checkpoint: Checkpoint::Accepted,
+            signed,
+            chain_cid,
+            client_key,
+            request,
+            import: None,
+            payload_size: 0,
+            order: None,
+            publish_cid: None,
+            chain_deal_id: None,
+            handing_over: false,
+            sector: None,
+            sealing: String::new(),
+            sealed: false,
+            error: String::new(),
+            hold: Hold::None,
+            tries: 0,
+            late: false,
+            received: 0,
+            activated: None,
+            over: None,
+        }
+    }
+
     /// The unsigned proposal.
     pub fn proposal(&self) -> &DealProposal {
         &self.signed.proposal

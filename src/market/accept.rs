@@ -3,8 +3,8 @@
 use super::Handle;
 use super::disk::free_bytes;
 use super::inputs::{Candidate, Input};
-use crate::deal::record::{Hold, Request};
-use crate::deal::{Checkpoint, Deal, Millis, Refusal, judge};
+use crate::deal::record::Request;
+use crate::deal::{Deal, Millis, Refusal, judge};
 use crate::filecoin::{Address, ClientDealProposal};
 use crate::store::{Store, StoreError};
 use crate::transfer::{ParamsError, parse_params};
@@ -80,47 +80,23 @@ impl Handle {
     ) -> Deal {
         let now = (self.bench.parts.now)();
         let proposal = &signed.proposal;
-        Deal {
-            uuid: params.uuid,
-            created: now,
-            updated: now,
-            checkpoint_at: now,
-            checkpoint: Checkpoint::Accepted,
-            chain_cid: proposal.chain_cid(client_id, &proposal.provider),
-            client_key,
-            request: Request {
-                kind: params.transfer.kind.clone(),
-                params: params.transfer.params.clone(),
-                size: params.transfer.size,
-                client_id: params.transfer.client_id.clone(),
-                host,
-                offline: params.offline,
-                skip_announce: params.skip_announce,
-                remove_unsealed: params.remove_unsealed,
-                data_root: params
-                    .data_root
-                    .map(|root| root.to_string())
-                    .unwrap_or_default(),
-                peer: peer.to_owned(),
-            },
-            signed,
-            import: None,
-            payload_size: 0,
-            order: None,
-            publish_cid: None,
-            chain_deal_id: None,
-            handing_over: false,
-            sector: None,
-            sealing: String::new(),
-            sealed: false,
-            error: String::new(),
-            hold: Hold::None,
-            tries: 0,
-            late: false,
-            received: 0,
-            activated: None,
-            over: None,
-        }
+        let request = Request {
+            kind: params.transfer.kind.clone(),
+            params: params.transfer.params.clone(),
+            size: params.transfer.size,
+            client_id: params.transfer.client_id.clone(),
+            host,
+            offline: params.offline,
+            skip_announce: params.skip_announce,
+            remove_unsealed: params.remove_unsealed,
+            data_root: params
+                .data_root
+                .map(|root| root.to_string())
+                .unwrap_or_default(),
+            peer: peer.to_owned(),
+        };
+        let chain_cid = proposal.chain_cid(client_id, &proposal.provider);
+        Deal::accepted(params.uuid, now, signed, chain_cid, client_key, request)
     }
 
     async fn admit(&self, deal: Deal) -> Result<(), Refusal> {

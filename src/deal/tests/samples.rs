@@ -124,44 +124,21 @@ pub fn ask() -> StorageAsk {
 pub fn online() -> Deal {
     let params = params();
     let signed = sign(proposal());
-    Deal {
-        uuid: params.uuid,
-        created: NOW,
-        updated: NOW,
-        checkpoint_at: NOW,
-        checkpoint: Checkpoint::Accepted,
-        chain_cid: signed.proposal.chain_cid(&client_id(), &miner()),
-        client_key: client_key().address(),
-        request: Request {
-            kind: params.transfer.kind,
-            params: params.transfer.params,
-            size: params.transfer.size,
-            client_id: params.transfer.client_id,
-            host: "example.com".to_owned(),
-            offline: false,
-            skip_announce: false,
-            remove_unsealed: false,
-            data_root: params.data_root.expect("set above").to_string(),
-            peer: "12D3KooWSample".to_owned(),
-        },
-        signed,
-        import: None,
-        payload_size: 0,
-        order: None,
-        publish_cid: None,
-        chain_deal_id: None,
-        handing_over: false,
-        sector: None,
-        sealing: String::new(),
-        sealed: false,
-        error: String::new(),
-        hold: Hold::None,
-        tries: 0,
-        late: false,
-        received: 0,
-        activated: None,
-        over: None,
-    }
+    let request = Request {
+        kind: params.transfer.kind,
+        params: params.transfer.params,
+        size: params.transfer.size,
+        client_id: params.transfer.client_id,
+        host: "example.com".to_owned(),
+        offline: false,
+        skip_announce: false,
+        remove_unsealed: false,
+        data_root: params.data_root.expect("set above").to_string(),
+        peer: "12D3KooWSample".to_owned(),
+    };
+    let chain_cid = signed.proposal.chain_cid(&client_id(), &miner());
+    let key = client_key().address();
+    Deal::accepted(params.uuid, NOW, signed, chain_cid, key, request)
 }
 
 /// An offline deal that waits for its data.
