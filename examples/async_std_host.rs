@@ -114,10 +114,7 @@ async fn whole_deal(provider: &Provider, network: &Devnet, home: &Path) -> Outco
         return Err(answer.message.into());
     }
     println!("deal {uuid} is accepted");
-    let import = Import {
-        path: car.to_string_lossy().into_owned(),
-        delete_after: true,
-    };
+    let import = Import::new(car.to_string_lossy(), true);
     provider.market().wish(uuid, Wish::Import(import)).await?;
 
     let mut seen = String::new();

@@ -215,6 +215,80 @@ fn import_sends_an_absolute_path() {
 }
 
 #[test]
+fn a_single_import_says_its_place() {
+    let queued = r#"{"accepted":true,"reason":"","place":17}"#;
+    let (output, _) = exchange(&["import", UUID, "/x/y.car"], "200 OK", queued);
+    assert_eq!(
+        out(&output),
+        format!("deal {UUID}: import of /x/y.car queued, place 17\n")
+    );
+}
+
+#[test]
+fn several_imports_go_in_one_request_and_a_refusal_stops_none() {
+    let answer = r#"{"imports":[
+        {"uuid":"3f0b6c3a-54bf-4d5a-9f43-5e3f2d2c1b0a","accepted":true,"place":3,"reason":""},
+        {"uuid":"00000000-0000-0000-0000-000000000001","accepted":false,"place":null,"reason":"not offline"}
+    ]}"#;
+    let other = "00000000-0000-0000-0000-000000000001";
+    let args = ["import", UUID, "/a.car", other, "/b c.car"];
+    let (output, request) = exchange(&args, "200 OK", answer);
+    assert_eq!(request.line, "POST /v1/imports HTTP/1.1");
+    let body: serde_json::Value = serde_json::from_str(&request.body).expect("JSON");
+    assert_eq!(body["delete_after_import"], false);
+    assert_eq!(body["imports"][1]["uuid"], other);
+    assert_eq!(body["imports"][1]["path"], "/b c.car");
+    assert_eq!(output.status.code(), Some(3));
+    assert_eq!(
+        out(&output),
+        format!("deal {UUID}: import of /a.car queued, place 3\n")
+    );
+    assert_eq!(
+        err(&output),
+        format!("deal {other}: not offline\ncoracle: 1 of 2 imports were refused\n")
+    );
+
+    // The same from a list, as JSON.
+    let home = Home::new();
+    let list = home.0.join("list");
+    std::fs::write(
+        &list,
+        format!("# May\n{UUID} /a.car\n\n{other}\t/b c.car\n"),
+    )
+    .expect("a file");
+    let (address, server) = server("200 OK", answer);
+    let list = list.to_str().expect("text");
+    let output = home
+        .command(
+            address,
+            &["import", "--list", list, "--delete-after-import", "--json"],
+        )
+        .output()
+        .expect("the binary starts");
+    let request = server.join().expect("one request");
+    let sent: serde_json::Value = serde_json::from_str(&request.body).expect("JSON");
+    assert_eq!(sent["imports"], body["imports"]);
+    assert_eq!(sent["delete_after_import"], true);
+    let told: serde_json::Value = serde_json::from_str(out(&output)).expect("JSON");
+    assert_eq!(told["imports"][0]["place"], 3);
+    assert_eq!(output.status.code(), Some(3));
+}
+
+#[test]
+fn nothing_is_sent_of_a_list_with_a_mistake() {
+    let home = Home::new();
+    let list = home.0.join("list");
+    std::fs::write(&list, format!("{UUID} /a.car\nnonsense\n")).expect("a file");
+    let nobody = "127.0.0.1:1".parse().expect("an address");
+    let output = home
+        .command(nobody, &["import", "--list", list.to_str().expect("text")])
+        .output()
+        .expect("the binary starts");
+    assert_eq!(output.status.code(), Some(2));
+    assert!(err(&output).starts_with("coracle: line 2: it is not `UUID PATH`"));
+}
+
+#[test]
 fn publish_says_how_many() {
     for (answer, expected) in [
         (r#"{"deals":0}"#, "no deal waits to be published\n"),

@@ -64,9 +64,12 @@ coracle deal retry|cancel|fail UUID [--json]
     Entry {
         name: "import",
         about: "give the data of an offline deal to the running provider",
-        usage: "coracle import UUID FILE [--delete-after-import] [--json]
+        usage: "coracle import UUID FILE [UUID FILE]... [--delete-after-import] [--json]
+coracle import --list FILE|- [--delete-after-import] [--json]
 
-  FILE is read in place by the provider, so it must be able to open it.
+  An import waits for its turn; its place in the queue is printed. FILE is read in place
+  by the provider, so it must be able to open it.
+  --list FILE             lines `UUID PATH`; `-` reads them from standard input
   --delete-after-import   remove FILE once the sealer has its piece",
     },
     Entry {

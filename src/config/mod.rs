@@ -120,6 +120,8 @@ pub struct Config {
     pub keep_pieces_bytes_max: u64,
     /// Downloads at the same time.
     pub transfers_max: usize,
+    /// Imported files read at the same time.
+    pub imports_max: usize,
     /// URL prefixes from which downloads are allowed though they are not public.
     pub private_urls: Vec<String>,
     /// The database's cache.
@@ -235,6 +237,7 @@ impl Config {
             staging_bytes_max: 0,
             keep_pieces_bytes_max: 0,
             transfers_max: 0,
+            imports_max: 0,
             private_urls: Vec::new(),
             db_cache_bytes: 0,
             log: log::LevelFilter::Off,

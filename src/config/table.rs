@@ -354,6 +354,14 @@ pub static SETTINGS: &[Setting] = &[
         |config, text| put(&mut config.transfers_max, values::count(text, 1, 64)),
     ),
     provider(
+        "CORACLE_IMPORTS_MAX",
+        "1",
+        "number",
+        "imported files read at the same time, the others wait in their order; a disk reads one file best",
+        // A thread each: more than this is no NAS.
+        |config, text| put(&mut config.imports_max, values::count(text, 1, 64)),
+    ),
+    provider(
         "CORACLE_PRIVATE_URLS",
         "",
         "URLs",

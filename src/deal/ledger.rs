@@ -17,13 +17,15 @@ pub struct Ledger {
     pub staging: u64,
 }
 
-/// Whether a deal holds funds: from acceptance (offline: from the import) until its publish message is confirmed.
+/// Whether a deal holds funds: from acceptance (offline: from its import's turn) until its publish message is confirmed.
 ///
 /// The chain locks the collateral when it executes the message, some minutes before that: meanwhile it counts twice. Freed at
 /// the first sight of the execution, a re-organisation could make the provider promise it again.
 pub fn holds_funds(deal: &Deal) -> bool {
     match deal.checkpoint {
-        Checkpoint::Accepted => !deal.request.offline || deal.import.is_some(),
+        Checkpoint::Accepted => {
+            !deal.request.offline || deal.import.as_ref().is_some_and(|import| import.begun)
+        }
         Checkpoint::Transferred | Checkpoint::Published => true,
         _ => false,
     }
@@ -57,6 +59,13 @@ impl Ledger {
         }
         ledger.messages = u64::try_from(orders.len()).unwrap_or(u64::MAX);
         ledger
+    }
+
+    /// Counts the funds of one more deal of the miner that needs a place in a message.
+    #[allow(clippy::arithmetic_side_effects)] // big integers
+    pub fn hold(&mut self, deal: &Deal) {
+        self.collateral = &self.collateral + &deal.proposal().provider_collateral;
+        self.unpublished = self.unpublished.saturating_add(1);
     }
 
     /// What the publish wallet must hold for these deals and `more` that still need a place: one fee cap for each message.

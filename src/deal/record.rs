@@ -14,7 +14,7 @@ use uuid::Uuid;
 pub const VERSION: u8 = 1;
 
 /// Where an offline deal's data was put by the operator.
-#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Encode, Decode)]
 #[cbor(map)]
 pub struct Import {
     /// Path on this box; the file is used in place.
@@ -23,6 +23,33 @@ pub struct Import {
     /// Whether the file becomes ours once the sealer has the piece.
     #[n(1)]
     pub delete_after: bool,
+    /// Its place in the order in which imports were asked for; the lowest has its turn first.
+    #[cbor(n(2), default, skip_if = "is_zero")]
+    pub place: u64,
+    /// Its turn has come: funds are held from here on. Taken back when the operator is waited for.
+    #[cbor(n(3), default, skip_if = "is_false")]
+    pub begun: bool,
+}
+
+impl Import {
+    /// An import that has not got its place yet.
+    pub fn new(path: impl Into<String>, delete_after: bool) -> Self {
+        Self {
+            path: path.into(),
+            delete_after,
+            ..Self::default()
+        }
+    }
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // as the derive calls it
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // as the derive calls it
+fn is_false(flag: &bool) -> bool {
+    !*flag
 }
 
 /// Where the sealer put the piece.
@@ -55,6 +82,9 @@ pub enum Hold {
     /// It waits for the operator.
     #[n(2)]
     Manual,
+    /// Its import's turn came, but funds or space were missing: it goes on when they come free.
+    #[n(3)]
+    Room,
 }
 
 /// How a sealed deal's time on chain ended.

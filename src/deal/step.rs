@@ -20,8 +20,18 @@ pub use epochs::FINALITY;
 pub enum Event {
     /// Accepted, started again, or a wait has ended: do what comes next.
     Resume,
-    /// The operator brought the data of an offline deal.
+    /// The operator brought the data of an offline deal: it waits for its turn.
     Imported(Import),
+    /// The import's turn has come, with funds and space for it.
+    ImportBegun,
+    /// The import's turn has come, but something is missing: what the deal waits for, as its client may read it, and the
+    /// numbers for the log. It keeps its place.
+    ImportWaits {
+        /// The named wait.
+        what: String,
+        /// Why, with its numbers.
+        why: String,
+    },
     /// The data of a transferred deal is not on the disk any more: what is wrong. Fed at start, before [`Event::Resume`].
     DataMissing(String),
     /// The pass over the data is complete.
@@ -165,6 +175,8 @@ impl Setback {
 /// What the driver is to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Effect {
+    /// Let the deal's import wait for its turn.
+    QueueImport,
     /// Fetch or read the data in one pass.
     StartPass,
     /// End a running pass.
@@ -250,11 +262,24 @@ pub fn expired(start: ChainEpoch, head: ChainEpoch) -> String {
     )
 }
 
+/// Why an import for this deal is refused (spec boost-mk12 4.9); none if it is not. `busy`: one waits or is being read.
+pub fn import_refusal(deal: &Deal, busy: bool) -> Option<String> {
+    if !deal.request.offline {
+        return Some(format!("deal {} is not an offline deal", deal.uuid));
+    }
+    (busy || deal.checkpoint != Checkpoint::Accepted).then(|| {
+        format!(
+            "deal {} has already been imported and reached checkpoint {}",
+            deal.uuid, deal.checkpoint
+        )
+    })
+}
+
 /// The stored error of a wrong commitment.
 fn mismatch(deal: &Deal, pass: &Pass) -> Setback {
     let actual = cids::piece_cid(pass.commitment.as_ref().unwrap_or(&pass.natural));
     let room = piece_size::unpadded(deal.proposal().piece_size);
-    let sizes = if pass.bytes > room {
+    let sizes = if pass.bytes > room || deal.request.offline {
         format!(
             " (the data has {} bytes, the piece holds {room})",
             pass.bytes

@@ -14,6 +14,10 @@ pub enum Wait {
     Retry(Millis),
     /// The operator brings the data of an offline deal.
     Import,
+    /// The turn of its import.
+    Turn,
+    /// Funds or disk space for its import, or the chain node that knows of them: the record's error says which.
+    Room,
     /// The pass over the data, or a place for it.
     Data,
     /// A place in a publish message.
@@ -42,7 +46,11 @@ impl Wait {
             (Checkpoint::Accepted, _) if needs_data => Self::Import,
             (_, Hold::Manual) => Self::Operator,
             (_, Hold::Auto { until }) => Self::Retry(until),
-            (Checkpoint::Accepted, Hold::None) => Self::Data,
+            (_, Hold::Room) => Self::Room,
+            (Checkpoint::Accepted, Hold::None) => match &deal.import {
+                Some(import) if !import.begun => Self::Turn,
+                _ => Self::Data,
+            },
             (Checkpoint::Transferred, Hold::None) if deal.order.is_some() => Self::Sending,
             (Checkpoint::Transferred, Hold::None) => Self::Message,
             (Checkpoint::Published, Hold::None) => Self::Outcome,
@@ -60,6 +68,8 @@ impl Wait {
             Self::Operator => "operator",
             Self::Retry(_) => "retry",
             Self::Import => "import",
+            Self::Turn => "turn",
+            Self::Room => "room",
             Self::Data => "data",
             Self::Message => "publish",
             Self::Sending => "sending",
@@ -79,6 +89,8 @@ impl fmt::Display for Wait {
             Self::Operator => "the operator",
             Self::Retry(_) => "its next try",
             Self::Import => "its data to be imported",
+            Self::Turn => "the turn of its import",
+            Self::Room => "funds or space for its import",
             Self::Data => "its data",
             Self::Message => "a place in a publish message",
             Self::Sending => "the node's answer to its publish message",

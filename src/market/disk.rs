@@ -1,9 +1,25 @@
 //! The file system as the market uses it. Data is written by passes and read by sealers and listeners; here are names,
 //! sizes and what makes them durable.
 
+use crate::deal::Millis;
 use crate::piece::index_file::build_index;
+use std::ffi::OsStr;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
+
+/// What lies under a name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Found {
+    /// A file with bytes, not a directory, a device or a pipe. Symbolic links are followed.
+    pub regular: bool,
+    /// The name itself is a symbolic link.
+    pub link: bool,
+    /// Its bytes.
+    pub bytes: u64,
+    /// When it was last written to; 0 if that is not known.
+    pub modified: Millis,
+}
 
 /// What the market does with files. All of it may wait for a disk.
 pub trait Disk: Send + Sync {
@@ -12,6 +28,48 @@ pub trait Disk: Send + Sync {
     /// # Errors
     /// It is not there or cannot be looked at.
     fn size(&self, file: &Path) -> io::Result<u64>;
+
+    /// What lies under a name; symbolic links are followed.
+    ///
+    /// # Errors
+    /// It is not there or cannot be looked at.
+    fn look(&self, file: &Path) -> io::Result<Found> {
+        Ok(Found {
+            regular: true,
+            link: false,
+            bytes: self.size(file)?,
+            modified: 0,
+        })
+    }
+
+    /// Whether we may read this regular file.
+    ///
+    /// # Errors
+    /// Why not.
+    fn may_read(&self, file: &Path) -> io::Result<()> {
+        self.size(file).map(drop)
+    }
+
+    /// The path without symbolic links in it.
+    ///
+    /// # Errors
+    /// It is not there or cannot be looked at.
+    fn real(&self, path: &Path) -> io::Result<PathBuf> {
+        Ok(path.to_owned())
+    }
+
+    /// Shows the names in a directory one after the other, so that one with very many needs no memory.
+    ///
+    /// # Errors
+    /// It is not there or cannot be read.
+    fn names(&self, directory: &Path, each: &mut dyn FnMut(&OsStr)) -> io::Result<()> {
+        for path in self.list(directory)? {
+            if let Some(name) = path.file_name() {
+                each(name);
+            }
+        }
+        Ok(())
+    }
 
     /// The entries of a directory.
     ///
@@ -63,6 +121,35 @@ pub struct SystemDisk;
 impl Disk for SystemDisk {
     fn size(&self, file: &Path) -> io::Result<u64> {
         Ok(std::fs::metadata(file)?.len())
+    }
+
+    fn look(&self, file: &Path) -> io::Result<Found> {
+        let link = std::fs::symlink_metadata(file)?.is_symlink();
+        let found = std::fs::metadata(file)?;
+        let modified = found.modified()?.duration_since(UNIX_EPOCH);
+        Ok(Found {
+            regular: found.is_file(),
+            link,
+            bytes: found.len(),
+            modified: modified.map_or(0, |since| {
+                Millis::try_from(since.as_millis()).unwrap_or(Millis::MAX)
+            }),
+        })
+    }
+
+    fn may_read(&self, file: &Path) -> io::Result<()> {
+        std::fs::File::open(file).map(drop)
+    }
+
+    fn real(&self, path: &Path) -> io::Result<PathBuf> {
+        std::fs::canonicalize(path)
+    }
+
+    fn names(&self, directory: &Path, each: &mut dyn FnMut(&OsStr)) -> io::Result<()> {
+        for entry in std::fs::read_dir(directory)? {
+            each(&entry?.file_name());
+        }
+        Ok(())
     }
 
     fn list(&self, directory: &Path) -> io::Result<Vec<PathBuf>> {

@@ -4,7 +4,7 @@ use super::accept::JUDGED_MAX;
 use super::facts::Bench;
 use super::inputs::{Input, Wish};
 use super::passes::Progress;
-use super::{Kept, Settings, Snapshot};
+use super::{ImportQueue, Kept, Settings, Snapshot};
 use crate::deal::{Deal, Refusal};
 use crate::store::{Counts, Listing, LogLine, StoreError};
 use crate::threads::Busy;
@@ -22,6 +22,7 @@ pub struct Handle {
     pub(super) judging: Arc<Semaphore>,
     pub(super) progress: Progress,
     pub(super) kept: Kept,
+    queue: ImportQueue,
     ended: Receiver<()>,
 }
 
@@ -54,6 +55,7 @@ impl Handle {
         bench: Arc<Bench>,
         progress: Progress,
         kept: Kept,
+        queue: ImportQueue,
         ended: Receiver<()>,
     ) -> Self {
         Self {
@@ -62,6 +64,7 @@ impl Handle {
             judging: Arc::new(Semaphore::new(JUDGED_MAX)),
             progress,
             kept,
+            queue,
             ended,
         }
     }
@@ -86,6 +89,11 @@ impl Handle {
     /// What the database has committed since the start.
     pub fn counts(&self) -> Counts {
         self.bench.parts.store.counts()
+    }
+
+    /// The imports that wait for their turn.
+    pub fn import_queue(&self) -> &ImportQueue {
+        &self.queue
     }
 
     /// The kept pieces.
@@ -138,7 +146,7 @@ impl Handle {
         self.read(move |store| store.log(uuid)).await
     }
 
-    async fn read<T: Send + 'static>(
+    pub(super) async fn read<T: Send + 'static>(
         &self,
         question: impl FnOnce(&dyn crate::store::Store) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, ReadError> {
@@ -159,10 +167,17 @@ impl Handle {
     /// # Errors
     /// Why it was refused.
     pub async fn wish(&self, uuid: Uuid, wish: Wish) -> Result<(), String> {
-        let (reply, answer) = oneshot::channel();
         let stopped = || "the provider is stopping".to_owned();
+        let verb = match wish {
+            Wish::Verb(verb) => verb,
+            Wish::Import(import) => {
+                let placed = self.import(vec![(uuid, import)]).await?.pop();
+                return placed.unwrap_or_else(|| Err(stopped())).map(drop);
+            }
+        };
+        let (reply, answer) = oneshot::channel();
         self.inputs
-            .send(Input::Wish(uuid, wish, reply))
+            .send(Input::Wish(uuid, verb, reply))
             .await
             .map_err(|_| stopped())?;
         answer.await.unwrap_or_else(|_| Err(stopped()))

@@ -4,6 +4,7 @@ use crate::chain::{ChainError, Outcome};
 use crate::deal::step::{Event, Setback, Verb};
 use crate::deal::{Deal, Import, Millis, Refusal};
 use crate::filecoin::Address;
+use crate::market::import::Look;
 use crate::market::late::Whereabouts;
 use crate::market::snapshot::Snapshot;
 use crate::store::{PieceRecord, StoreError};
@@ -17,7 +18,9 @@ pub(super) enum Input {
     /// A judged proposal that wants to be admitted.
     Admit(Box<Candidate>),
     /// An operator's wish.
-    Wish(Uuid, Wish, oneshot::Sender<Result<(), String>>),
+    Wish(Uuid, Verb, oneshot::Sender<Result<(), String>>),
+    /// Data for offline deals; answered for each with its position in the queue, why not, or nothing if it is not live.
+    Import(Vec<(Uuid, Import)>, oneshot::Sender<AllPlaced>),
     /// Publish what waits, now; answered with the number of deals.
     PublishNow(oneshot::Sender<usize>),
     /// A live deal as it is now.
@@ -34,6 +37,12 @@ pub enum Wish {
     /// Import of an offline deal's data.
     Import(Import),
 }
+
+/// The position of an import in the queue, 1 is next; or why it is refused.
+pub(super) type Placed = Result<u64, String>;
+
+/// What became of each import of a call; nothing where the deal is not live.
+pub(super) type AllPlaced = Vec<Option<Placed>>;
 
 /// A proposal that passed its checks.
 pub(super) struct Candidate {
@@ -53,6 +62,8 @@ pub(super) enum Report {
     Committed(u64, Result<(), StoreError>),
     /// A pass has ended.
     Pass(Uuid, Result<Finished, Failure>),
+    /// The file of an import was looked at.
+    ImportLooked(Uuid, Result<Look, String>),
     /// A fresh view of the chain.
     Snapshot(Box<Snapshot>),
     /// The deals of this miner were tried alone: who failed and why.

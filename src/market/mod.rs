@@ -23,6 +23,7 @@ mod facts;
 mod files;
 mod handle;
 mod handover;
+mod import;
 mod inputs;
 mod keep;
 mod late;
@@ -37,10 +38,11 @@ mod watch;
 mod tests;
 
 pub use ask::{AskChange, AskExpiry, FirstAsk};
-pub use disk::{Disk, SystemDisk};
+pub use disk::{Disk, Found, SystemDisk};
 pub(crate) use facts::lock;
 pub use files::Files;
 pub use handle::Handle;
+pub use import::{IMPORTS_MAX, ImportQueue};
 pub use inputs::Wish;
 pub use keep::Kept;
 pub use snapshot::{MinerView, Snapshot};
@@ -78,6 +80,8 @@ pub struct Settings {
     pub files: Files,
     /// Transfers at the same time.
     pub transfers_max: usize,
+    /// Imported files read at the same time.
+    pub imports_max: usize,
     /// Between two looks at the chain.
     pub chain_poll: Duration,
     /// Between two looks at a sector.

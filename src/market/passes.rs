@@ -5,7 +5,6 @@ use super::inputs::Report;
 use super::{Parts, Threads};
 use crate::deal::step::{Class, Event, Pass, Setback};
 use crate::deal::{Deal, Millis};
-use crate::filecoin::piece_size;
 use crate::store::Write;
 use crate::transfer::{Control, Failure, Finished, Job, SavePoint, Source, parse_params};
 use smol::channel::Sender;
@@ -102,6 +101,11 @@ impl Passes {
         self.running.remove(&deal);
     }
 
+    /// Deals whose passes run.
+    pub(super) fn running(&self) -> impl Iterator<Item = &Uuid> {
+        self.running.iter()
+    }
+
     /// Whether a pass still holds the deal's files open.
     pub(super) fn runs(&self, deal: Uuid) -> bool {
         self.running.contains(&deal)
@@ -159,6 +163,10 @@ fn run(
 ) -> Result<Finished, Failure> {
     let job = job(deal, parts, files)?;
     let mut saved = |save: SavePoint| {
+        // An import is read from its beginning: nothing is to be remembered.
+        if deal.import.is_some() {
+            return;
+        }
         // Not stored means that the next start goes on from an older point: slower, never wrong.
         if let Err(error) = parts
             .store
@@ -238,15 +246,6 @@ fn setback(deal: &Deal, failure: Failure) -> Setback {
         Failure::Fatal { reason } => {
             Setback::new(Class::Fatal, format!("data-transfer failed: {reason}"))
         }
-        Failure::Disk { reason } if offline => Setback::new(
-            Class::Manual,
-            format!("imported offline deal file: {reason}"),
-        ),
         Failure::Disk { reason } => Setback::new(Class::Auto, format!("staging area: {reason}")),
     }
-}
-
-/// Whether a payload fits the piece; looked at before an import's pass.
-pub(super) fn fits(deal: &Deal, bytes: u64) -> bool {
-    bytes <= piece_size::unpadded(deal.proposal().piece_size)
 }

@@ -3,6 +3,7 @@
 use super::confirm::{self, Messages};
 use super::facts::{Bench, lock};
 use super::handover::{self, Calls};
+use super::import::Imports;
 use super::inputs::{Input, Report};
 use super::late::Late;
 use super::passes::{self, Passes, Progress};
@@ -23,6 +24,7 @@ use uuid::Uuid;
 
 mod admission;
 mod effects;
+mod importing;
 mod publishing;
 mod storing;
 mod wishes;
@@ -53,6 +55,9 @@ pub(super) struct Market {
     tickets: BTreeMap<u64, Ticket>,
     next_ticket: u64,
     passes: Passes,
+    /// Passes over imported files, which have a limit of their own.
+    import_passes: Passes,
+    imports: Imports,
     publisher: Publisher,
     messages: Messages,
     calls: Calls,
@@ -105,15 +110,22 @@ impl Market {
         // One report for each effect under way and one for each commit: bounded by the live deals and the judged proposals.
         let (reports, reported) = smol::channel::unbounded();
         let (running, ended) = smol::channel::bounded(1);
+        let places = deals
+            .iter()
+            .filter_map(|deal| Some(deal.import.as_ref()?.place));
+        let imports = Imports::new(settings.imports_max, places.max().unwrap_or(0));
         let handle = Handle::new(
             inputs,
             Arc::clone(&bench),
             progress.clone(),
             kept.clone(),
+            imports.queue(),
             ended,
         );
         let market = Self {
-            passes: Passes::new(settings.transfers_max, progress),
+            passes: Passes::new(settings.transfers_max, progress.clone()),
+            import_passes: Passes::new(settings.imports_max, progress),
+            imports,
             live: deals
                 .into_iter()
                 .map(|deal| (deal.uuid, Live { deal, busy: None }))
@@ -223,6 +235,7 @@ impl Market {
             watch::look(deals, &self.parts, &self.threads, &self.reports);
         }
         self.publish_due(false);
+        self.start_imports();
         self.start_waiting();
     }
 
@@ -283,6 +296,8 @@ impl Market {
             Report::Committed(ticket, result) => self.redeem(ticket, &result),
             Report::Pass(uuid, result) => {
                 self.passes.ended(uuid);
+                self.import_passes.ended(uuid);
+                self.imports.stir();
                 match self.live.get(&uuid) {
                     Some(live) if live.deal.checkpoint != Checkpoint::Complete => {
                         let event = passes::event(&live.deal, result);
@@ -297,8 +312,11 @@ impl Market {
                     }
                 }
             }
+            Report::ImportLooked(uuid, found) => self.import_looked(uuid, found),
             Report::Snapshot(seen) => {
                 self.looking = false;
+                // Funds may have come, and the disk is looked at again at the same pace.
+                self.imports.stir();
                 if let Some(error) = &seen.error {
                     log::warn!("the chain cannot be looked at: {error}");
                 }
@@ -324,12 +342,16 @@ impl Market {
     /// Lets passes save, waits for the commits, ends.
     async fn stop(mut self, reply: oneshot::Sender<()>, reported: &Receiver<Report>) {
         self.passes.stop_all();
+        self.import_passes.stop_all();
         self.calls.stop_all();
         let deadline = (self.parts.sleep)(STOP_WAIT);
         let saved = async {
-            while !self.passes.idle() || !self.tickets.is_empty() {
+            while !self.passes.idle() || !self.import_passes.idle() || !self.tickets.is_empty() {
                 match reported.recv().await {
-                    Ok(Report::Pass(uuid, _)) => self.passes.ended(uuid),
+                    Ok(Report::Pass(uuid, _)) => {
+                        self.passes.ended(uuid);
+                        self.import_passes.ended(uuid);
+                    }
                     Ok(Report::Committed(ticket, result)) => {
                         // Nothing more is begun, but who waits for an answer gets the true one.
                         if let Some(ticket) = self.tickets.get_mut(&ticket) {

@@ -272,6 +272,7 @@ fn settings(config: &Config) -> Settings {
             pieces: config.pieces.clone(),
         },
         transfers_max: config.transfers_max,
+        imports_max: config.imports_max,
         chain_poll: config.chain_poll,
         // A sector takes hours: once per epoch is often.
         seal_poll: config.chain_poll,

@@ -378,8 +378,7 @@ fn read_local(job: &Job, size: u64, pass: &mut Pass<'_>) -> Result<(), Failure> 
     Ok(())
 }
 
+/// The file is not ours: only who brought it can help.
 fn unreadable(error: &std::io::Error) -> Failure {
-    Failure::Disk {
-        reason: format!("cannot read the file: {error}"),
-    }
+    Failure::fatal(format!("cannot read the file: {error}"))
 }

@@ -2,7 +2,7 @@
 
 use super::{
     Checkpoint, Class, Deal, Effect, Event, Freed, Hold, Import, Line, Live, Millis, Outcome, Pass,
-    Setback, Terms, WAIT_ASKED_MAX, mismatch,
+    Setback, Terms, WAIT_ASKED_MAX, import_refusal, mismatch,
 };
 use crate::deal::ledger::{holds_funds, staging_bytes};
 use crate::deal::record::Sector;
@@ -78,6 +78,8 @@ impl<'a> Turn<'a> {
         match event {
             Event::Resume => self.resume(),
             Event::Imported(import) => self.imported(import),
+            Event::ImportBegun => self.import_begun(),
+            Event::ImportWaits { what, why } => self.import_waits(&what, &why),
             Event::DataMissing(what) => self.data_missing(&what),
             Event::Passed(pass) => self.passed(&pass),
             Event::PassFailed(setback) => self.failed_at(Checkpoint::Accepted, setback),
@@ -128,7 +130,8 @@ impl<'a> Turn<'a> {
                 self.deal().hold = Hold::None;
                 self.out.changed = true;
             }
-            Hold::None => {}
+            // What is missing is looked for again at the import's turn.
+            Hold::None | Hold::Room => {}
         }
         self.next();
     }
@@ -141,8 +144,11 @@ impl<'a> Turn<'a> {
     pub(super) fn next(&mut self) {
         let deal = &self.live.deal;
         let effect = match deal.checkpoint {
-            // An offline deal waits for its import.
-            Checkpoint::Accepted if deal.request.offline && deal.import.is_none() => return,
+            Checkpoint::Accepted if deal.request.offline => match &deal.import {
+                None => return,
+                Some(import) if import.begun => Effect::StartPass,
+                Some(_) => Effect::QueueImport,
+            },
             Checkpoint::Accepted => Effect::StartPass,
             Checkpoint::Transferred => Effect::Publish,
             Checkpoint::Published => Effect::WatchMessage,
@@ -179,24 +185,13 @@ impl<'a> Turn<'a> {
     }
 
     fn imported(&mut self, import: Import) {
-        let deal = &self.live.deal;
-        let refusal = if !deal.request.offline {
-            Some(format!("deal {} is not an offline deal", deal.uuid))
-        } else if deal.checkpoint != Checkpoint::Accepted {
-            Some(format!(
-                "deal {} has already been imported and reached checkpoint {}",
-                deal.uuid, deal.checkpoint
-            ))
-        } else if self.live.busy.is_some() {
-            Some(format!("deal {} is being imported already", deal.uuid))
-        } else {
-            None
-        };
-        if refusal.is_some() {
-            self.out.refused = refusal;
-            return;
+        if let Some(refusal) = import_refusal(&self.live.deal, self.live.busy.is_some()) {
+            return self.refuse(&refusal);
         }
-        self.log(log::Level::Info, format!("import of {}", import.path));
+        self.log(
+            log::Level::Info,
+            format!("import of {} waits for its turn", import.path),
+        );
         let deal = self.deal();
         deal.import = Some(import);
         deal.error.clear();
@@ -205,10 +200,44 @@ impl<'a> Turn<'a> {
         self.next();
     }
 
+    fn queued(&self) -> bool {
+        self.at() == Checkpoint::Accepted && self.live.busy == Some(Effect::QueueImport)
+    }
+
+    fn import_begun(&mut self) {
+        if !self.queued() {
+            return;
+        }
+        let deal = self.deal();
+        deal.error.clear();
+        deal.hold = Hold::None;
+        if let Some(import) = &mut deal.import {
+            import.begun = true;
+        }
+        self.out.changed = true;
+        self.log(log::Level::Info, "import begins");
+        self.live.busy = None;
+        self.next();
+    }
+
+    /// Says what the import waits for when that is new; it stays in the queue.
+    fn import_waits(&mut self, what: &str, why: &str) {
+        let deal = &self.live.deal;
+        if !self.queued() || (deal.hold == Hold::Room && deal.error == what) {
+            return;
+        }
+        self.log(log::Level::Warn, format!("{what}: {why}"));
+        let deal = self.deal();
+        what.clone_into(&mut deal.error);
+        deal.hold = Hold::Room;
+        self.out.changed = true;
+    }
+
     fn passed(&mut self, pass: &Pass) {
         let deal = &self.live.deal;
-        // Without an import there is no data of an offline deal, whatever was read.
-        let empty = deal.request.offline && deal.import.is_none();
+        // Without an import whose turn has come there is no data of an offline deal, whatever was read.
+        let begun = deal.import.as_ref().is_some_and(|import| import.begun);
+        let empty = deal.request.offline && !begun;
         if deal.checkpoint != Checkpoint::Accepted || empty {
             return;
         }
@@ -216,10 +245,6 @@ impl<'a> Turn<'a> {
             crate::filecoin::cids::piece_commitment(&self.live.deal.proposal().piece_cid);
         if pass.commitment.is_none() || pass.commitment != expected {
             let setback = mismatch(&self.live.deal, pass);
-            if self.live.deal.request.offline {
-                // The next import may bring another file.
-                self.deal().import = None;
-            }
             return self.failed_at(Checkpoint::Accepted, setback);
         }
         self.deal().payload_size = pass.bytes;
@@ -318,7 +343,6 @@ impl<'a> Turn<'a> {
         let deal = self.deal();
         deal.payload_size = 0;
         if deal.request.offline {
-            deal.import = None;
             let reason = format!("imported offline deal file: {what}");
             self.failed_at(Checkpoint::Accepted, Setback::new(Class::Manual, reason));
         }
@@ -393,6 +417,12 @@ impl<'a> Turn<'a> {
                 let deal = self.deal();
                 deal.error = setback.reason;
                 deal.hold = Hold::Manual;
+                if checkpoint == Checkpoint::Accepted
+                    && let Some(import) = &mut deal.import
+                {
+                    // A retry reads the same file again; meanwhile its funds serve others.
+                    import.begun = false;
+                }
                 self.out.changed = true;
             }
             Class::Auto => {

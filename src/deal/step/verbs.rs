@@ -38,7 +38,7 @@ impl Turn<'_> {
                 );
                 return self.refuse(&text);
             }
-            Wait::Operator | Wait::Retry(_) => {}
+            Wait::Operator | Wait::Retry(_) | Wait::Room => {}
             other => {
                 let text = format!("deal {uuid} is not waiting for a retry: it waits for {other}");
                 return self.refuse(&text);
@@ -65,8 +65,17 @@ impl Turn<'_> {
             (Checkpoint::IndexedAndAnnounced, _) if !late => {
                 self.refuse("the deal is already with the sealer");
             }
-            // A deal that waits for its place in a publish order, or for others, is not running.
-            (_, None | Some(Effect::Publish | Effect::WatchMessage | Effect::WatchSector)) => {
+            // A deal that waits for its place in a queue, or for others, is not running.
+            (
+                _,
+                None
+                | Some(
+                    Effect::QueueImport
+                    | Effect::Publish
+                    | Effect::WatchMessage
+                    | Effect::WatchSector,
+                ),
+            ) => {
                 self.end("user manually terminated the deal".to_owned());
             }
             _ => {
@@ -76,7 +85,7 @@ impl Turn<'_> {
         }
     }
 
-    fn refuse(&mut self, text: &str) {
+    pub(super) fn refuse(&mut self, text: &str) {
         self.out.refused = Some(text.to_owned());
     }
 }

@@ -39,14 +39,15 @@ fn each_checkpoint_holds_what_it_holds() {
 }
 
 #[test]
-fn an_offline_deal_holds_funds_from_its_import_on_and_never_space() {
+fn an_offline_deal_holds_funds_from_its_import_s_turn_on_and_never_space() {
     let mut deal = offline();
     assert!(!holds_funds(&deal));
-    deal.import = Some(Import {
-        path: "/a.car".to_owned(),
-        delete_after: true,
-    });
+    let mut import = Import::new("/a.car", true);
+    deal.import = Some(import.clone());
     deal.request.size = 5_000;
+    assert!(!holds_funds(&deal), "it waits for its turn");
+    import.begun = true;
+    deal.import = Some(import);
     assert!(holds_funds(&deal));
     assert_eq!(staging_bytes(&deal), 0);
 }

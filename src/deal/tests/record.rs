@@ -104,10 +104,7 @@ fn unknown_fields_are_skipped() {
             unknown: vec![1, 2],
         },
     );
-    let import = Import {
-        path: "/a".to_owned(),
-        delete_after: true,
-    };
+    let import = Import::new("/a", true);
     assert_eq!(read_versioned(1, &newer), Ok(import));
 }
 
@@ -180,7 +177,7 @@ prop_compose! {
         proposal in proposals(),
         signature in proptest::collection::vec(any::<u8>(), 1..96),
         request in requests(),
-        import in proptest::option::of(any::<(String, bool)>()),
+        import in proptest::option::of(any::<(String, bool, u64, bool)>()),
         numbers in any::<(u64, Option<u128>, Option<[u8; 8]>, Option<u64>, Option<(u64, u64)>, u32)>(),
         texts in any::<[String; 2]>(),
         switches in any::<[bool; 3]>(),
@@ -190,6 +187,7 @@ prop_compose! {
             Just(Hold::None),
             any::<u64>().prop_map(|until| Hold::Auto { until }),
             Just(Hold::Manual),
+            Just(Hold::Room),
         ],
     ) -> Deal {
         let (payload_size, order, message, chain_deal_id, sector, tries) = numbers;
@@ -207,7 +205,9 @@ prop_compose! {
             },
             client_key: client_key().address(),
             request,
-            import: import.map(|(path, delete_after)| Import { path, delete_after }),
+            import: import.map(|(path, delete_after, place, begun)| {
+                Import { path, delete_after, place, begun }
+            }),
             payload_size,
             order: order.map(Uuid::from_u128),
             publish_cid: message.map(|bytes| cids::chain_cid(&bytes)),
@@ -278,10 +278,7 @@ fn kept() -> Deal {
     deal.checkpoint_at += 2;
     deal.request.skip_announce = true;
     deal.request.remove_unsealed = true;
-    deal.import = Some(Import {
-        path: "/srv/a.car".to_owned(),
-        delete_after: true,
-    });
+    deal.import = Some(Import::new("/srv/a.car", true));
     deal.order = Some(uuid(0xc0));
     deal.sealing = "PreCommit1".to_owned();
     deal.sealed = true;

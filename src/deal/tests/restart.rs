@@ -51,10 +51,17 @@ fn a_sealed_deal_rests() {
 fn an_offline_deal_waits_for_its_import() {
     check(offline(), "-");
     let mut deal = offline();
-    deal.import = Some(Import {
-        path: "/a.car".to_owned(),
-        delete_after: false,
-    });
+    deal.import = Some(Import::new("/a.car", false));
+    check(deal.clone(), "Accepted → QueueImport");
+    deal.hold = Hold::Room;
+    deal.error = "import waits for funds".to_owned();
+    check(
+        deal.clone(),
+        "Accepted waits for room → QueueImport: import waits for funds",
+    );
+    deal.hold = Hold::None;
+    deal.error.clear();
+    deal.import.as_mut().unwrap().begun = true;
     check(deal, "Accepted → StartPass");
 }
 
@@ -90,14 +97,13 @@ fn data_that_has_gone_is_fetched_again_before_it_is_published() {
 
     let mut deal = offline();
     deal.checkpoint = Checkpoint::Transferred;
-    deal.import = Some(Import {
-        path: "/a.car".to_owned(),
-        delete_after: false,
-    });
+    deal.import = Some(Import::new("/a.car", false));
     let mut live = resting(deal);
     assert_eq!(
         play(&mut live, missing()),
         "Accepted waits: imported offline deal file: /a.car: not found"
     );
-    assert_eq!(live.deal.import, None);
+    // A retry looks at the same file again; its funds are not held meanwhile.
+    let import = live.deal.import.as_ref().unwrap();
+    assert_eq!((import.path.as_str(), import.begun), ("/a.car", false));
 }

@@ -193,6 +193,9 @@ pub fn replacement() -> cid::Cid {
 pub fn busy(deal: &Deal) -> Option<Effect> {
     match deal.checkpoint {
         Checkpoint::Accepted if deal.request.offline && deal.import.is_none() => None,
+        Checkpoint::Accepted if deal.import.as_ref().is_some_and(|import| !import.begun) => {
+            Some(Effect::QueueImport)
+        }
         Checkpoint::Accepted => Some(Effect::StartPass),
         Checkpoint::Transferred => Some(Effect::Publish),
         Checkpoint::Published => Some(Effect::WatchMessage),
@@ -239,6 +242,7 @@ pub fn show(live: &Live, outcome: &Outcome) -> String {
         Hold::None => {}
         Hold::Auto { until } => parts.push(format!(" until +{}", until - NOW)),
         Hold::Manual => parts.push(" waits".to_owned()),
+        Hold::Room => parts.push(" waits for room".to_owned()),
     }
     for effect in &outcome.effects {
         parts.push(match effect {

@@ -1,8 +1,9 @@
 //! How failures are met (spec boost-mk12 4.5, with `auto` meaning what it says).
 
 use super::samples::{NOW, at, matching, play, resting, running};
+use crate::deal::ledger::holds_funds;
 use crate::deal::record::Hold;
-use crate::deal::step::{Class, Effect, Event, Live, Pass, Setback, WAIT_ASKED_MAX, step};
+use crate::deal::step::{Class, Effect, Event, Live, Pass, Setback, Verb, WAIT_ASKED_MAX, step};
 use crate::deal::{Checkpoint, Import, Terms};
 use crate::filecoin::cids;
 
@@ -146,10 +147,9 @@ fn an_operator_s_deal_does_not_resume() {
 
 fn imported() -> Live {
     let mut deal = super::samples::offline();
-    deal.import = Some(Import {
-        path: "/a.car".to_owned(),
-        delete_after: true,
-    });
+    let mut import = Import::new("/a.car", true);
+    import.begun = true;
+    deal.import = Some(import);
     Live {
         deal,
         busy: Some(Effect::StartPass),
@@ -188,16 +188,24 @@ fn commitments_are_told_apart_in_the_text() {
         play(&mut offline, Event::Passed(pass(Some([8; 32]), 2_000))),
         format!(
             "Accepted waits: error when matching commP for imported data for offline deal: \
-             commP expected={expected}, actual={eight}: commp mismatch"
+             commP expected={expected}, actual={eight}: commp mismatch \
+             (the data has 2000 bytes, the piece holds 2032)"
         )
     );
-    assert_eq!(offline.deal.import, None);
-    let again = Import {
-        path: "/b.car".to_owned(),
-        delete_after: false,
-    };
+    assert!(!holds_funds(&offline.deal));
+    let mut retried = offline.clone();
+    assert_eq!(
+        play(&mut retried, Event::Operator(Verb::Retry)),
+        "Accepted → QueueImport"
+    );
+    assert_eq!(retried.deal.import.unwrap().path, "/a.car");
+    let again = Import::new("/b.car", false);
     assert_eq!(
         play(&mut offline, Event::Imported(again)),
+        "Accepted → QueueImport"
+    );
+    assert_eq!(
+        play(&mut offline, Event::ImportBegun),
         "Accepted → StartPass"
     );
     assert_eq!(

@@ -38,10 +38,7 @@ fn resume_leaves_running_work_alone() {
 #[test]
 fn an_import_is_for_waiting_offline_deals() {
     let online = "refused: deal 01010101-0101-0101-0101-010101010101 is not an offline deal";
-    let import = Event::Imported(Import {
-        path: "/a.car".to_owned(),
-        delete_after: false,
-    });
+    let import = Event::Imported(Import::new("/a.car", false));
     check(&import, &ALL.map(|checkpoint| (checkpoint, online)));
 }
 

@@ -48,12 +48,16 @@ fn held(checkpoint: Checkpoint, hold: Hold) -> Live {
 }
 
 fn imported() -> Live {
-    let mut live = resting(offline());
-    live.deal.import = Some(Import {
-        path: "/a.car".to_owned(),
-        delete_after: false,
-    });
+    let mut live = queued();
+    live.deal.import.as_mut().unwrap().begun = true;
     live.busy = Some(Effect::StartPass);
+    live
+}
+
+fn queued() -> Live {
+    let mut live = resting(offline());
+    live.deal.import = Some(Import::new("/a.car", false));
+    live.busy = Some(Effect::QueueImport);
     live
 }
 
@@ -102,6 +106,15 @@ fn while_something_is_under_way() {
         [&data, stopped, &running_text],
     );
     check("an import", &imported(), [&data, stopped, &running_text]);
+    let turn = not_waiting("the turn of its import");
+    check("a queued import", &queued(), [&turn, CANCELLED, TERMINATED]);
+    let mut waits = queued();
+    waits.deal.hold = Hold::Room;
+    check(
+        "an import without funds",
+        &waits,
+        ["Accepted → QueueImport", CANCELLED, TERMINATED],
+    );
     check(
         "a place in a message",
         &running(Transferred),
@@ -200,13 +213,14 @@ fn an_offline_deal_without_data() {
         &live,
         [&needs_data, CANCELLED, TERMINATED],
     );
-    // After a wrong file; the reference kills it at a retry.
+    // After a wrong file the same path is read again.
+    live.deal.import = Some(Import::new("/a.car", false));
     live.deal.hold = Hold::Manual;
     live.deal.error = "commp mismatch".to_owned();
     check(
         "one with a wrong file",
         &live,
-        [&needs_data, CANCELLED, TERMINATED],
+        ["Accepted → QueueImport", CANCELLED, TERMINATED],
     );
 }
 

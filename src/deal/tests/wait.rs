@@ -38,11 +38,18 @@ fn an_offline_deal_waits_for_its_data_whatever_went_wrong_before() {
         deal.hold = hold;
         assert_eq!(Wait::of(&deal), Wait::Import);
     }
-    deal.import = Some(Import {
-        path: "/a.car".to_owned(),
-        delete_after: false,
-    });
+    let mut import = Import::new("/a.car", false);
+    deal.import = Some(import.clone());
     deal.hold = Hold::None;
+    assert_eq!(Wait::of(&deal), Wait::Turn);
+    deal.hold = Hold::Room;
+    assert_eq!(Wait::of(&deal), Wait::Room);
+    // A wrong file is looked at again when the operator says so.
+    deal.hold = Hold::Manual;
+    assert_eq!(Wait::of(&deal), Wait::Operator);
+    deal.hold = Hold::None;
+    import.begun = true;
+    deal.import = Some(import);
     assert_eq!(Wait::of(&deal), Wait::Data);
 }
 
@@ -61,6 +68,8 @@ fn each_wait_reads_well() {
         Wait::Operator,
         Wait::Retry(1),
         Wait::Import,
+        Wait::Turn,
+        Wait::Room,
         Wait::Data,
         Wait::Message,
         Wait::Sending,

@@ -67,7 +67,12 @@ fn events() -> impl Strategy<Value = Event> {
         3 => Just(Event::Resume),
         2 => any::<bool>().prop_map(|delete_after| {
             let path = "/a.car".to_owned();
-            Event::Imported(Import { path, delete_after })
+            Event::Imported(Import::new(path, delete_after))
+        }),
+        2 => Just(Event::ImportBegun),
+        1 => any::<bool>().prop_map(|funds| Event::ImportWaits {
+            what: format!("waits for funds {funds}"),
+            why: "why".to_owned(),
         }),
         1 => Just(Event::DataMissing("gone".to_owned())),
         4 => pass,
@@ -102,7 +107,7 @@ fn is_work(effect: &Effect) -> bool {
 /// The work that belongs to a checkpoint.
 fn belongs(effect: Effect, checkpoint: Checkpoint) -> bool {
     let home = match effect {
-        Effect::StartPass => Checkpoint::Accepted,
+        Effect::QueueImport | Effect::StartPass => Checkpoint::Accepted,
         Effect::Publish => Checkpoint::Transferred,
         Effect::WatchMessage => Checkpoint::Published,
         Effect::AddPiece { .. } => Checkpoint::PublishConfirmed,
@@ -115,7 +120,7 @@ fn belongs(effect: Effect, checkpoint: Checkpoint) -> bool {
     home == checkpoint
 }
 
-/// Funds and space are taken by an import, and freed where the design says so; nowhere else.
+/// Funds and space are taken by an import's turn, and freed where the design says so; nowhere else.
 fn check_room(was: &Deal, deal: &Deal, outcome: &Outcome, event: &Event) {
     let (had, has) = (holds_funds(was), holds_funds(deal));
     assert_eq!(outcome.freed.funds, had && !has, "{event:?}");
@@ -123,11 +128,11 @@ fn check_room(was: &Deal, deal: &Deal, outcome: &Outcome, event: &Event) {
         let why = matches!(
             deal.checkpoint,
             Checkpoint::PublishConfirmed | Checkpoint::Complete
-        ) || deal.import.is_none();
+        ) || deal.import.as_ref().is_some_and(|import| !import.begun);
         assert!(why, "{event:?} frees funds at {}", deal.checkpoint);
     }
     assert!(
-        !has || had || matches!(event, Event::Imported(_)),
+        !has || had || matches!(event, Event::ImportBegun),
         "{event:?} takes funds"
     );
     let (had, has) = (staging_bytes(was), staging_bytes(deal));
@@ -177,7 +182,15 @@ fn check(before: &Live, after: &Live, outcome: &Outcome, event: &Event) {
     }
     if let Some(busy) = after.busy {
         assert!(belongs(busy, deal.checkpoint), "{event:?}: {busy:?}");
-        assert_eq!(deal.hold, Hold::None, "{event:?}");
+        let waits = deal.hold == Hold::Room && busy == Effect::QueueImport;
+        assert!(deal.hold == Hold::None || waits, "{event:?}");
+    }
+    // A wait has a name, and who waits holds nothing.
+    if deal.hold != Hold::None {
+        assert!(!deal.error.is_empty(), "{event:?}");
+    }
+    if deal.hold == Hold::Room {
+        assert!(!holds_funds(deal), "{event:?}");
     }
     // A wait has an end.
     if let Hold::Auto { until } = deal.hold
@@ -251,9 +264,13 @@ proptest! {
 
     /// With reports that belong to what is under way, every deal comes to its end.
     #[test]
-    fn a_deal_that_is_served_comes_to_its_end(failures in proptest::collection::vec(setbacks(), 0..12)) {
+    fn a_deal_that_is_served_comes_to_its_end(
+        is_offline in any::<bool>(),
+        failures in proptest::collection::vec(setbacks(), 0..12),
+    ) {
         let terms = Terms::default();
-        let mut live = resting(online());
+        let mut live = resting(if is_offline { offline() } else { online() });
+        live.deal.import = is_offline.then(|| Import::new("/a.car", false));
         let mut failures: Vec<Setback> = failures
             .into_iter()
             .filter(|setback| setback.class != Class::Stopped)
@@ -272,8 +289,8 @@ proptest! {
                     now = until;
                     Event::Resume
                 }
-                (Hold::None, Some(busy)) => report(busy, failures.pop()),
-                (Hold::None, None) => panic!("nothing will ever happen: {:?}", live.deal),
+                (Hold::None | Hold::Room, Some(busy)) => report(busy, failures.pop()),
+                (Hold::None | Hold::Room, None) => panic!("nothing will ever happen: {:?}", live.deal),
             };
         }
         prop_assert!(false, "still going: {:?}", live.deal);
@@ -283,6 +300,11 @@ proptest! {
 /// What comes of a work that was asked for.
 fn report(busy: Effect, failure: Option<Setback>) -> Event {
     match (busy, failure) {
+        (Effect::QueueImport, Some(setback)) => Event::ImportWaits {
+            what: setback.reason,
+            why: "why".to_owned(),
+        },
+        (Effect::QueueImport, None) => Event::ImportBegun,
         (Effect::StartPass, Some(setback)) => Event::PassFailed(setback),
         (Effect::StartPass, None) => Event::Passed(super::samples::matching()),
         (Effect::Publish, Some(setback)) => Event::PublishFailed {

@@ -4,17 +4,14 @@ use super::query::percent_decoded;
 use super::view::{deal_json, rfc3339};
 use super::{Admin, error, not_found};
 use crate::deal::step::Verb;
-use crate::deal::{Checkpoint, Deal, Import};
+use crate::deal::{Checkpoint, Deal};
 use crate::market::Wish;
-use crate::serve::listener::{Body, json, read_body};
+use crate::serve::listener::{Body, json};
 use crate::store::Listing;
 use hyper::body::Incoming;
 use hyper::{Method, Request, Response, StatusCode};
 use serde_json::{Value, json as object};
 use uuid::Uuid;
-
-/// Bytes of a request body: a path and a flag.
-const BODY_BYTES_MAX: u64 = 64 * 1024;
 
 /// Deals in one listing.
 const LISTED_MAX: usize = 1_000;
@@ -84,7 +81,13 @@ impl Admin {
 
     async fn show(&self, uuid: Uuid) -> Response<Body> {
         match self.market.deal(uuid).await {
-            Ok(Some((deal, bytes))) => json(StatusCode::OK, &deal_json(&deal, bytes)),
+            Ok(Some((deal, bytes))) => {
+                let mut shown = deal_json(&deal, bytes);
+                if let Value::Object(fields) = &mut shown {
+                    self.import_fields(&deal, fields);
+                }
+                json(StatusCode::OK, &shown)
+            }
             Ok(None) => error(
                 StatusCode::NOT_FOUND,
                 &format!("no deal has the UUID {uuid}"),
@@ -117,27 +120,11 @@ impl Admin {
             "retry" => Wish::Verb(Verb::Retry),
             "cancel" => Wish::Verb(Verb::Cancel),
             "fail" => Wish::Verb(Verb::Fail),
-            "import" => {
-                let body = match read_body(request, BODY_BYTES_MAX).await {
-                    Ok(body) => body,
-                    Err(why) => return error(StatusCode::BAD_REQUEST, &why.to_string()),
-                };
-                let Ok(body) = serde_json::from_slice::<Value>(&body) else {
-                    return error(StatusCode::BAD_REQUEST, "the body is not JSON");
-                };
-                let Some(path) = body.get("path").and_then(Value::as_str) else {
-                    return error(StatusCode::BAD_REQUEST, "path is missing");
-                };
-                let delete = body.get("delete_after_import").and_then(Value::as_bool);
-                Wish::Import(Import {
-                    path: path.to_owned(),
-                    delete_after: delete.unwrap_or(false),
-                })
-            }
+            "import" => return self.import(uuid, request).await,
             _ => return not_found(),
         };
         let known = self.market.deal(uuid).await.ok().flatten();
-        if known.is_none() && verb != "import" {
+        if known.is_none() {
             return error(
                 StatusCode::NOT_FOUND,
                 &format!("no deal has the UUID {uuid}"),
@@ -163,17 +150,11 @@ fn over(deal: &Deal, wish: &Wish) -> Option<String> {
         return None;
     }
     Some(match wish {
-        Wish::Import(_) if !deal.request.offline => {
-            format!("deal {} is not an offline deal", deal.uuid)
-        }
-        Wish::Import(_) => format!(
-            "deal {} has already been imported and reached checkpoint {}",
-            deal.uuid, deal.checkpoint
-        ),
         Wish::Verb(_) if deal.checkpoint == Checkpoint::Complete => {
             "deal is already complete".to_owned()
         }
         Wish::Verb(_) => "the deal is sealed: there is nothing left to do".to_owned(),
+        Wish::Import(_) => return None,
     })
 }
 

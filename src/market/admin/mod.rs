@@ -1,13 +1,15 @@
 //! The operator's interface: JSON over HTTP on the private listener, with a bearer token.
 //!
 //! `GET /v1/info`, `GET /v1/deals`, `GET /v1/deals/{uuid}`, `GET /v1/deals/{uuid}/log`,
-//! `POST /v1/deals/{uuid}/import|retry|cancel|fail`, `POST /v1/publish`, `GET /v1/asks`, `GET|POST /v1/asks/{miner}`.
+//! `POST /v1/deals/{uuid}/import|retry|cancel|fail`, `POST /v1/imports`, `POST /v1/publish`, `GET /v1/asks`,
+//! `GET|POST /v1/asks/{miner}`.
 
 //!
 //! One file per kind of resource; this one checks the token and finds the file.
 
 mod asks;
 mod deals;
+mod imports;
 mod query;
 mod view;
 
@@ -54,6 +56,7 @@ impl Admin {
                 json(StatusCode::OK, &object!({ "deals": deals }))
             }
             ["v1", "asks", rest @ ..] => self.asks(rest, request).await,
+            ["v1", "imports"] if post => self.imports(request).await,
             ["v1", "deals", rest @ ..] => self.deals(rest, request).await,
             _ => not_found(),
         }

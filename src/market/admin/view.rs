@@ -18,6 +18,7 @@ pub fn deal_json(deal: &Deal, bytes_received: u64) -> Value {
         Hold::None => ("", None),
         Hold::Auto { until } => ("auto", Some(rfc3339(until))),
         Hold::Manual => ("manual", None),
+        Hold::Room => ("auto", None),
     };
     object!({
         "uuid": deal.uuid.to_string(),

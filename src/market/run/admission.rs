@@ -100,7 +100,7 @@ impl Market {
         }
     }
 
-    fn room(
+    pub(super) fn room(
         &self,
         deal: &Deal,
         known: &[(Uuid, Millis, Cid)],
@@ -170,18 +170,8 @@ impl Market {
             .fold(0, u64::saturating_add)
     }
 
-    /// Funds for an import: judged when the data comes (spec boost-mk12 4.9).
-    pub(super) fn import_funds(&self, deal: &Deal) -> Result<(), String> {
-        let room = self
-            .room(deal, &[], u64::MAX)
-            .map_err(|refusal| refusal.log)?;
-        let Some(miner) = self.settings.miners.get(deal.miner()) else {
-            return Err("the miner is not ours".to_owned());
-        };
-        admit::funds(deal.proposal(), &room, &miner.terms).map_err(|refusal| refusal.log)
-    }
-
-    fn make_room(&mut self, size: u64, disk_free: u64) {
+    /// Lets kept pieces give way until this much more fits.
+    pub(super) fn make_room(&mut self, size: u64, disk_free: u64) {
         let wanted = size
             .saturating_add(admit::DISK_MARGIN)
             .saturating_add(self.outstanding());

@@ -17,8 +17,13 @@ impl Market {
         };
         let deal = &live.deal;
         match effect {
+            Effect::QueueImport => self.queue_import(uuid),
+            Effect::StartPass if deal.request.offline => self.import_passes.enqueue(uuid),
             Effect::StartPass => self.passes.enqueue(uuid),
-            Effect::StopPass => self.passes.stop(uuid),
+            Effect::StopPass => {
+                self.passes.stop(uuid);
+                self.import_passes.stop(uuid);
+            }
             Effect::Publish => match deal.order {
                 Some(order) => self.send_order(order),
                 None => self.publisher.wait(&deal.miner().clone(), uuid, self.now()),
@@ -37,8 +42,9 @@ impl Market {
             Effect::LookForPiece => {
                 self.late.ask(uuid, self.now(), self.bench.poll_millis());
             }
-            Effect::DropStaging if self.passes.runs(uuid) => {}
+            Effect::DropStaging if self.passes.runs(uuid) || self.import_passes.runs(uuid) => {}
             Effect::DropStaging => {
+                self.imports.stir();
                 self.settings
                     .files
                     .drop_staged(self.parts.disk.as_ref(), uuid);
@@ -48,18 +54,20 @@ impl Market {
 
     /// Starts what waits for a place.
     pub(super) fn start_waiting(&mut self) {
-        while let Some(uuid) = self.passes.next() {
-            match self.live.get(&uuid) {
-                Some(live) if live.deal.checkpoint == Checkpoint::Accepted => {
-                    self.passes.start(
-                        &live.deal,
-                        &self.parts,
-                        &self.threads,
-                        &self.settings.files,
-                        &self.reports,
-                    );
+        for passes in [&mut self.passes, &mut self.import_passes] {
+            while let Some(uuid) = passes.next() {
+                match self.live.get(&uuid) {
+                    Some(live) if live.deal.checkpoint == Checkpoint::Accepted => {
+                        passes.start(
+                            &live.deal,
+                            &self.parts,
+                            &self.threads,
+                            &self.settings.files,
+                            &self.reports,
+                        );
+                    }
+                    _ => passes.ended(uuid),
                 }
-                _ => self.passes.ended(uuid),
             }
         }
         while let Some((uuid, look_first)) = self.calls.next() {

@@ -4,9 +4,10 @@ use super::Market;
 use crate::deal::step::{self, Effect, Event};
 use crate::deal::{Checkpoint, Deal, Refusal};
 use crate::market::handle::Answer;
-use crate::market::inputs::Report;
+use crate::market::inputs::{AllPlaced, Report};
 use crate::store::{StoreError, Write, log_line};
 use futures::channel::oneshot;
+use std::collections::BTreeSet;
 use uuid::Uuid;
 
 /// What happens once a commit is durable.
@@ -20,10 +21,14 @@ pub(super) struct Ticket {
     pub orders: Vec<Uuid>,
     /// Clients that wait for the acceptance of the deal.
     pub answers: Vec<oneshot::Sender<Answer>>,
+    /// Who brought data for offline deals, and what they are told of each.
+    pub placed: Option<(oneshot::Sender<AllPlaced>, AllPlaced)>,
+    /// The deals of these imports.
+    pub imported: BTreeSet<Uuid>,
     /// The operator, who wished for something.
     pub told: Option<oneshot::Sender<Result<(), String>>>,
     /// Asked how the deal is while it was being stored: told once what they see is durable.
-    pub lookers: Vec<oneshot::Sender<Option<Box<Deal>>>>,
+    pub lookers: Vec<(Uuid, oneshot::Sender<Option<Box<Deal>>>)>,
 }
 
 impl Market {
@@ -79,6 +84,13 @@ impl Market {
             .into_iter()
             .map(|effect| (uuid, effect))
             .collect();
+        if outcome.freed.funds || outcome.freed.space {
+            // What it held may let an import begin.
+            self.imports.stir();
+        }
+        if outcome.freed.finished {
+            self.leave_queue(uuid);
+        }
         self.commit(
             writes,
             Ticket {
@@ -129,6 +141,14 @@ impl Market {
         if let Some(told) = ticket.told {
             let _ = told.send(result.clone().map_err(|error| error.to_string()));
         }
+        if let Some((told, mut placed)) = ticket.placed {
+            if let Err(error) = result {
+                for place in placed.iter_mut().flatten() {
+                    *place = Err(error.to_string());
+                }
+            }
+            let _ = told.send(placed);
+        }
         if result.is_ok() {
             for (uuid, effect) in ticket.effects {
                 self.carry_out(uuid, effect);
@@ -137,10 +157,8 @@ impl Market {
                 self.send_order(order);
             }
         }
-        if let Some(uuid) = ticket.deal {
-            for looker in ticket.lookers {
-                self.show(uuid, looker);
-            }
+        for (uuid, looker) in ticket.lookers {
+            self.show(uuid, looker);
         }
         self.start_waiting();
     }
@@ -151,9 +169,9 @@ impl Market {
             .tickets
             .values_mut()
             .rev()
-            .find(|ticket| ticket.deal == Some(uuid));
+            .find(|ticket| ticket.deal == Some(uuid) || ticket.imported.contains(&uuid));
         match storing {
-            Some(ticket) => ticket.lookers.push(looker),
+            Some(ticket) => ticket.lookers.push((uuid, looker)),
             None => {
                 let _ = looker.send(self.live.get(&uuid).map(|live| Box::new(live.deal.clone())));
             }

@@ -1,8 +1,8 @@
-//! Ends of deals and of the provider: cancel, fail, stop, sweep (edge cases 71, 72, 75–78, 90).
+//! Ends of deals and of the provider: cancel, fail, stop, sweep (edge cases 71, 72, 75, 90).
 
 use super::world::{Running, World, car, wait};
 use crate::deal::step::Verb;
-use crate::deal::tests::samples::{self, atto, uuid};
+use crate::deal::tests::samples::{self, uuid};
 use crate::deal::{Checkpoint, Hold};
 use crate::market::Wish;
 use crate::store::Store;
@@ -98,99 +98,12 @@ fn only_so_many_transfers_run_and_they_take_turns() {
 
 #[test]
 fn unknown_deals_are_said_to_be_unknown() {
-    // Edge case 77.
     let world = World::new();
     world.run(async {
         let running = world.start().await;
-        let (_, path) = world.offline(1);
-        assert_eq!(
-            running.import(uuid(9), &path, false).await.unwrap_err(),
-            format!("no pre-existing deal proposal for offline deal {}", uuid(9))
-        );
         let refusal = wish(&running, uuid(9), Verb::Cancel).await.unwrap_err();
         assert!(refusal.contains(&uuid(9).to_string()), "{refusal}");
         assert_eq!(running.deal(uuid(9)).await, None);
-    });
-}
-
-#[test]
-fn imports_are_refused_with_their_reason() {
-    // Edge case 77.
-    let mut world = World::new();
-    world.publish_period(Duration::from_secs(3_600));
-    world.run(async {
-        let running = world.start().await;
-        let (params, path) = world.offline(1);
-        let uuid = running.accepted(&params).await;
-        let missing = running.import(uuid, &world.path("nowhere"), false).await;
-        assert!(missing.unwrap_err().contains("nowhere"));
-        let large = world.path("large.car");
-        std::fs::write(&large, vec![0; 2_033]).unwrap();
-        let refusal = running.import(uuid, &large, false).await.unwrap_err();
-        assert!(refusal.contains("2033 bytes"), "{refusal}");
-        running.import(uuid, &path, false).await.unwrap();
-        running.until_at(uuid, Checkpoint::Transferred).await;
-        assert_eq!(
-            running.import(uuid, &path, false).await.unwrap_err(),
-            format!("deal {uuid} has already been imported and reached checkpoint Transferred")
-        );
-        let online = running.accepted(&world.online(2)).await;
-        assert_eq!(
-            running.import(online, &path, false).await.unwrap_err(),
-            format!("deal {online} is not an offline deal")
-        );
-    });
-}
-
-#[test]
-fn a_wrong_import_may_be_followed_by_the_right_one() {
-    // Edge case 76.
-    let world = World::new();
-    world.run(async {
-        let running = world.start().await;
-        let (params, path) = world.offline(1);
-        let (_, wrong) = world.offline(2);
-        let uuid = running.accepted(&params).await;
-        running.import(uuid, &wrong, true).await.unwrap();
-        let held = running.until(uuid, |deal| deal.hold == Hold::Manual).await;
-        assert!(
-            held.error
-                .starts_with("error when matching commP for imported data"),
-            "{}",
-            held.error
-        );
-        assert!(
-            wrong.exists(),
-            "what does not belong to the deal is not deleted"
-        );
-        running.import(uuid, &path, false).await.unwrap();
-        running.until_sealed(uuid).await;
-    });
-}
-
-#[test]
-fn an_import_needs_funds() {
-    // Edge case 78.
-    let world = World::new();
-    world.run(async {
-        world.chain.state().escrow = 0;
-        let running = world.start().await;
-        let (params, path) = world.offline(1);
-        let uuid = running.accepted(&params).await;
-        let refusal = running.import(uuid, &path, false).await.unwrap_err();
-        assert!(
-            refusal.starts_with("server error: provider has insufficient funds"),
-            "{refusal}"
-        );
-        world.chain.state().escrow = 1_000;
-        wait("the new balance", || {
-            let snapshot = running.handle.snapshot();
-            let view = snapshot.miners.get(&samples::miner())?;
-            (view.facts.escrow_available == atto(1_000)).then_some(())
-        })
-        .await;
-        running.import(uuid, &path, false).await.unwrap();
-        running.until_sealed(uuid).await;
     });
 }
 

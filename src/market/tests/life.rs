@@ -93,23 +93,6 @@ fn an_offline_deal() {
 }
 
 #[test]
-fn an_import_that_may_be_deleted_becomes_ours() {
-    // Edge case 79.
-    let world = World::new();
-    world.run(async {
-        let running = world.start().await;
-        let (params, path) = world.offline(1);
-        let uuid = running.accepted(&params).await;
-        running.import(uuid, &path, true).await.unwrap();
-        running.until_sealed(uuid).await;
-        assert!(!path.exists());
-        let kept = running.gate.pieces().unwrap()[0].1.clone();
-        assert!(kept.ours);
-        assert_eq!(std::fs::read(&kept.path).unwrap(), car(1));
-    });
-}
-
-#[test]
 fn no_unsealed_copy_stays_if_the_client_does_not_want_it() {
     let world = World::new();
     world.run(async {

@@ -1,6 +1,7 @@
 //! A provider between doubles of its outside worlds.
 
 use super::chain::MemoryChain;
+use super::disk::SmallDisk;
 use super::gate::{Gate, Mode};
 use super::sealer::MemorySealer;
 use super::server::Server;
@@ -37,6 +38,7 @@ pub struct World {
     pub chain: Arc<MemoryChain>,
     pub sealers: BTreeMap<Address, Arc<MemorySealer>>,
     pub server: Server,
+    pub disk: Arc<SmallDisk>,
     pub settings: Settings,
     executor: smol::Executor<'static>,
     offset: Arc<AtomicU64>,
@@ -76,6 +78,7 @@ impl World {
             chain: Arc::new(MemoryChain::new()),
             sealers: miners.clone().map(|miner| (miner, Arc::default())).into(),
             server: Server::start(),
+            disk: Arc::default(),
             settings: Settings {
                 miners: miners.map(|miner| (miner, miner_settings())).into(),
                 files: Files {
@@ -83,6 +86,7 @@ impl World {
                     pieces: directory.join("pieces"),
                 },
                 transfers_max: 4,
+                imports_max: 2,
                 chain_poll: Duration::from_millis(5),
                 seal_poll: Duration::from_millis(5),
                 keep_bytes_max: u64::MAX,
@@ -165,7 +169,7 @@ impl World {
             sealers: sealers.collect(),
             store: gate.clone(),
             fetcher: fetcher.clone(),
-            disk: Arc::new(market::SystemDisk),
+            disk: self.disk.clone(),
             now: Arc::new(move || now() + offset.load(Ordering::Relaxed)),
             sleep: Arc::new(market::sleep),
             fresh: Arc::new(Uuid::new_v4),
@@ -244,7 +248,7 @@ impl Running {
 
     pub async fn import(&self, uuid: Uuid, path: &Path, delete_after: bool) -> Result<(), String> {
         let path = path.to_string_lossy().into_owned();
-        let import = Import { path, delete_after };
+        let import = Import::new(path, delete_after);
         self.handle.wish(uuid, Wish::Import(import)).await
     }
 

@@ -1,0 +1,70 @@
+//! The operating system's files, with less space than there is.
+
+use crate::market::{Disk, Found, SystemDisk};
+use std::ffi::OsStr;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+#[derive(Debug, Default)]
+pub struct SmallDisk {
+    free: Mutex<Option<u64>>,
+}
+
+impl SmallDisk {
+    /// Bytes that are said to be free; none says how many there are.
+    pub fn set_free(&self, bytes: Option<u64>) {
+        *self.free.lock().expect("not poisoned") = bytes;
+    }
+}
+
+impl Disk for SmallDisk {
+    fn size(&self, file: &Path) -> io::Result<u64> {
+        SystemDisk.size(file)
+    }
+
+    fn look(&self, file: &Path) -> io::Result<Found> {
+        SystemDisk.look(file)
+    }
+
+    fn may_read(&self, file: &Path) -> io::Result<()> {
+        SystemDisk.may_read(file)
+    }
+
+    fn real(&self, path: &Path) -> io::Result<PathBuf> {
+        SystemDisk.real(path)
+    }
+
+    fn names(&self, directory: &Path, each: &mut dyn FnMut(&OsStr)) -> io::Result<()> {
+        SystemDisk.names(directory, each)
+    }
+
+    fn list(&self, directory: &Path) -> io::Result<Vec<PathBuf>> {
+        SystemDisk.list(directory)
+    }
+
+    fn create_directory(&self, directory: &Path) -> io::Result<()> {
+        SystemDisk.create_directory(directory)
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        SystemDisk.rename(from, to)
+    }
+
+    fn remove(&self, file: &Path) -> io::Result<()> {
+        SystemDisk.remove(file)
+    }
+
+    fn sync_directory(&self, directory: &Path) -> io::Result<()> {
+        SystemDisk.sync_directory(directory)
+    }
+
+    fn free_bytes(&self, directory: &Path) -> io::Result<u64> {
+        let said = *self.free.lock().expect("not poisoned");
+        said.map_or_else(|| SystemDisk.free_bytes(directory), Ok)
+    }
+
+    fn build_index(&self, blocks: &Path, index: &Path) -> io::Result<()> {
+        SystemDisk.build_index(blocks, index)
+    }
+}
