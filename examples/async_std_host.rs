@@ -15,7 +15,7 @@ use coracle::config::Config;
 use coracle::deal::Import;
 use coracle::devnet::{Devnet, DevnetConfig};
 use coracle::filecoin::{Address, SecretKey};
-use coracle::market::Wish;
+use coracle::market::{DealEvent, Wish};
 use coracle::p2p::{Node, NodeConfig};
 use coracle::piece::Commp;
 use coracle::provider::Provider;
@@ -109,6 +109,7 @@ async fn whole_deal(provider: &Provider, network: &Devnet, home: &Path) -> Outco
     let key: &SecretKey = &network.people().client.key;
     let uuid = Uuid::new_v4();
     let params = deal::propose(&wanted, key, uuid);
+    let mut events = provider.market().events_of(uuid)?;
     let answer = node.propose(peer, &addresses, &params).await?;
     if !answer.accepted {
         return Err(answer.message.into());
@@ -117,21 +118,24 @@ async fn whole_deal(provider: &Provider, network: &Devnet, home: &Path) -> Outco
     let import = Import::new(car.to_string_lossy(), true);
     provider.market().wish(uuid, Wish::Import(import)).await?;
 
-    let mut seen = String::new();
-    while !seen.ends_with("Proving") {
-        let request = deal::status_request(uuid, key);
-        let answer = node.status(peer, &addresses, &request).await?;
-        let status = answer.status.ok_or(answer.error)?;
-        if !status.error.is_empty() {
-            return Err(status.error.into());
+    // The host is told what happens; nobody has to ask again and again.
+    while let Some(event) = events.next().await {
+        match event {
+            DealEvent::Logged(_, line) => println!("  {}", line.text),
+            DealEvent::Updated(deal) if !deal.error.is_empty() => {
+                return Err(deal.error.clone().into());
+            }
+            DealEvent::Updated(deal) if deal.sealed => break,
+            _ => {}
         }
-        let now = format!("{} {}", status.status, status.sealing_status);
-        if now != seen {
-            println!("  {now}");
-            seen = now;
-        }
-        task::sleep(POLL).await;
     }
+    let request = deal::status_request(uuid, key);
+    let answer = node.status(peer, &addresses, &request).await?;
+    let status = answer.status.ok_or(answer.error)?;
+    println!(
+        "the client sees {} {}",
+        status.status, status.sealing_status
+    );
     node.close().await;
     client.await;
     Ok(())

@@ -1,5 +1,7 @@
 //! `coracle deal …` and `coracle publish`: what the running provider has, and what it shall do.
 
+mod log;
+
 use super::admin_client::{Admin, query_escape};
 use super::terminal::{self, Bytes, Table};
 use super::{Failure, args};
@@ -16,7 +18,7 @@ pub fn run(mut arguments: pico_args::Arguments) -> Result<(), Failure> {
     match verb.as_deref() {
         Some("list") => list(arguments),
         Some("show") => show(arguments),
-        Some("log") => log(arguments),
+        Some("log") => log::run(arguments),
         Some(verb @ ("retry" | "cancel" | "fail")) => act(verb, arguments),
         Some(other) => Err(Failure::Usage(format!(
             "unknown command deal {other:?}: list, show, log, retry, cancel or fail"
@@ -162,26 +164,6 @@ fn fields(deal: &Value) -> String {
         }
     }
     shown
-}
-
-fn log(mut arguments: pico_args::Arguments) -> Result<(), Failure> {
-    let json = arguments.contains("--json");
-    let uuid = uuid(&mut arguments)?;
-    args::finish(arguments)?;
-    let answer = Admin::connect()?.get(&format!("/v1/deals/{uuid}/log"))?;
-    if json {
-        terminal::json(&answer);
-        return Ok(());
-    }
-    for entry in array(&answer, "lines") {
-        let level = text(entry, "level").to_uppercase();
-        terminal::line(format_args!(
-            "{} {level:<5} {}",
-            time(entry, "time"),
-            text(entry, "text")
-        ));
-    }
-    Ok(())
 }
 
 fn act(verb: &str, mut arguments: pico_args::Arguments) -> Result<(), Failure> {

@@ -54,9 +54,10 @@ pub const GROUPS: &[Entry] = &[
         about: "the deals of the running provider",
         usage: "coracle deal list [--limit N] [--state CHECKPOINT] [--query TEXT] [--json]
 coracle deal show UUID [--json]
-coracle deal log UUID [--json]
+coracle deal log UUID [-f|--follow] [--json]
 coracle deal retry|cancel|fail UUID [--json]
 
+  log -f   prints new lines until the deal has ended; with --json one object per line
   retry    take up a deal that waits for a decision
   cancel   stop its transfer and end the deal
   fail     end a deal that waits for a decision",

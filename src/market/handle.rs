@@ -1,6 +1,7 @@
 //! What the rest of the program holds of the market.
 
 use super::accept::JUDGED_MAX;
+use super::events::Subscribers;
 use super::facts::Bench;
 use super::inputs::{Input, Wish};
 use super::passes::Progress;
@@ -23,6 +24,7 @@ pub struct Handle {
     pub(super) progress: Progress,
     pub(super) kept: Kept,
     queue: ImportQueue,
+    pub(super) subscribers: Subscribers,
     ended: Receiver<()>,
 }
 
@@ -56,6 +58,7 @@ impl Handle {
         progress: Progress,
         kept: Kept,
         queue: ImportQueue,
+        subscribers: Subscribers,
         ended: Receiver<()>,
     ) -> Self {
         Self {
@@ -65,6 +68,7 @@ impl Handle {
             progress,
             kept,
             queue,
+            subscribers,
             ended,
         }
     }
@@ -136,6 +140,15 @@ impl Handle {
     /// The database failed.
     pub async fn list(&self, listing: Listing) -> Result<(Vec<Deal>, bool), ReadError> {
         self.read(move |store| store.list(&listing)).await
+    }
+
+    /// A deal's log from the line of this number on, oldest first, each with its number; lines beyond the limit of
+    /// [`crate::store::LOG_LINES_MAX`] have gone.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn log_from(&self, uuid: Uuid, first: u64) -> Result<Vec<(u64, LogLine)>, ReadError> {
+        self.read(move |store| store.log_from(uuid, first)).await
     }
 
     /// A deal's log, oldest line first.

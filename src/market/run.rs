@@ -1,6 +1,7 @@
 //! The run loop: everything that changes a live deal passes through here, one after the other.
 
 use super::confirm::{self, Messages};
+use super::events::{Feed, Subscribers};
 use super::facts::{Bench, lock};
 use super::handover::{self, Calls};
 use super::import::Imports;
@@ -72,6 +73,7 @@ pub(super) struct Market {
     /// A commit has failed: the file must be opened anew.
     broken: bool,
     reports: Sender<Report>,
+    feed: Feed,
     /// Closed when the loop ends.
     _running: Sender<()>,
 }
@@ -114,12 +116,14 @@ impl Market {
             .iter()
             .filter_map(|deal| Some(deal.import.as_ref()?.place));
         let imports = Imports::new(settings.imports_max, places.max().unwrap_or(0));
+        let subscribers = Subscribers::new();
         let handle = Handle::new(
             inputs,
             Arc::clone(&bench),
             progress.clone(),
             kept.clone(),
             imports.queue(),
+            subscribers.clone(),
             ended,
         );
         let market = Self {
@@ -150,6 +154,7 @@ impl Market {
             last_turn: 0,
             broken: false,
             reports,
+            feed: Feed::new(subscribers),
             _running: running,
         };
         Ok((handle, market.run(incoming, reported)))

@@ -167,11 +167,19 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// The file could not be read.
     fn list(&self, listing: &Listing) -> Result<(Vec<Deal>, bool), StoreError>;
+    /// A deal's log from the line of this number on, oldest first. Numbers go on when the oldest lines have gone.
+    ///
+    /// # Errors
+    /// See [`Store::live`].
+    fn log_from(&self, uuid: Uuid, first: u64) -> Result<Vec<(u64, LogLine)>, StoreError>;
     /// A deal's log, oldest first.
     ///
     /// # Errors
     /// See [`Store::live`].
-    fn log(&self, uuid: Uuid) -> Result<Vec<LogLine>, StoreError>;
+    fn log(&self, uuid: Uuid) -> Result<Vec<LogLine>, StoreError> {
+        let lines = self.log_from(uuid, 0)?;
+        Ok(lines.into_iter().map(|(_, line)| line).collect())
+    }
     /// A transfer's save point.
     ///
     /// # Errors
@@ -319,8 +327,8 @@ impl Store for Redb {
         tables::list(&self.read()?, listing)
     }
 
-    fn log(&self, uuid: Uuid) -> Result<Vec<LogLine>, StoreError> {
-        tables::log(&self.read()?, uuid)
+    fn log_from(&self, uuid: Uuid, first: u64) -> Result<Vec<(u64, LogLine)>, StoreError> {
+        tables::log(&self.read()?, uuid, first)
     }
 
     fn save_point(&self, uuid: Uuid) -> Result<Option<SavePoint>, StoreError> {

@@ -164,6 +164,11 @@ fn line_key(uuid: Uuid, number: u64) -> Vec<u8> {
     key
 }
 
+/// The number in a line's key.
+fn line_number(key: &[u8]) -> Option<u64> {
+    Some(u64::from_be_bytes(key.get(16..24)?.try_into().ok()?))
+}
+
 /// Appends a line and lets the oldest one beyond the limit go.
 fn put_line(transaction: &WriteTransaction, uuid: Uuid, line: &LogLine) -> Result<(), StoreError> {
     let mut log = transaction.open_table(LOG).map_err(database)?;
@@ -174,8 +179,7 @@ fn put_line(transaction: &WriteTransaction, uuid: Uuid, line: &LogLine) -> Resul
         .next_back()
         .transpose()
         .map_err(database)?
-        .and_then(|(key, _)| key.value().get(16..24)?.try_into().ok())
-        .map(u64::from_be_bytes);
+        .and_then(|(key, _)| line_number(key.value()));
     let number = newest.map_or(0, |newest| newest.saturating_add(1));
     log.insert(line_key(uuid, number).as_slice(), line.encode().as_slice())
         .map_err(database)?;
@@ -289,16 +293,21 @@ fn matches(deal: &Deal, listing: &Listing) -> bool {
         || deal.error.contains(query)
 }
 
-pub(super) fn log(read: &ReadTransaction, uuid: Uuid) -> Result<Vec<LogLine>, StoreError> {
+pub(super) fn log(
+    read: &ReadTransaction,
+    uuid: Uuid,
+    first: u64,
+) -> Result<Vec<(u64, LogLine)>, StoreError> {
     let table = read.open_table(LOG).map_err(database)?;
-    let (first, last) = (line_key(uuid, 0), line_key(uuid, u64::MAX));
+    let (first, last) = (line_key(uuid, first), line_key(uuid, u64::MAX));
     let mut lines = Vec::new();
     for entry in table
         .range(first.as_slice()..=last.as_slice())
         .map_err(database)?
     {
-        let (_, line) = entry.map_err(database)?;
-        lines.push(LogLine::decode(line.value()).map_err(of("log of deal", uuid))?);
+        let (key, line) = entry.map_err(database)?;
+        let line = LogLine::decode(line.value()).map_err(of("log of deal", uuid))?;
+        lines.push((line_number(key.value()).unwrap_or_default(), line));
     }
     Ok(lines)
 }

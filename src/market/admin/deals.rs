@@ -1,7 +1,7 @@
-//! Deals: listing, showing, their log, and what an operator wishes for them.
+//! Deals: listing, showing, and what an operator wishes for them.
 
 use super::query::percent_decoded;
-use super::view::{deal_json, rfc3339};
+use super::view::deal_json;
 use super::{Admin, error, not_found};
 use crate::deal::step::Verb;
 use crate::deal::{Checkpoint, Deal};
@@ -32,7 +32,10 @@ impl Admin {
         };
         match (Uuid::parse_str(uuid), rest) {
             (Ok(uuid), []) if get => self.show(uuid).await,
-            (Ok(uuid), ["log"]) if get => self.log(uuid).await,
+            (Ok(uuid), ["log"]) if get => {
+                let query = request.uri().query().unwrap_or_default();
+                self.log(uuid, query).await
+            }
             (Ok(uuid), [verb]) if post => self.wish(uuid, verb, request).await,
             (Err(_), [] | ["log"]) if get => bad_uuid(),
             (Err(_), [_]) if post => bad_uuid(),
@@ -92,25 +95,6 @@ impl Admin {
                 StatusCode::NOT_FOUND,
                 &format!("no deal has the UUID {uuid}"),
             ),
-            Err(why) => error(StatusCode::INTERNAL_SERVER_ERROR, &why.to_string()),
-        }
-    }
-
-    async fn log(&self, uuid: Uuid) -> Response<Body> {
-        match self.market.log(uuid).await {
-            Ok(lines) => {
-                let lines: Vec<Value> = lines
-                    .iter()
-                    .map(|line| {
-                        object!({
-                            "time": rfc3339(line.time),
-                            "level": line.level_name(),
-                            "text": line.text,
-                        })
-                    })
-                    .collect();
-                json(StatusCode::OK, &object!({ "lines": lines }))
-            }
             Err(why) => error(StatusCode::INTERNAL_SERVER_ERROR, &why.to_string()),
         }
     }

@@ -10,6 +10,7 @@
 mod asks;
 mod deals;
 mod imports;
+mod log;
 mod query;
 mod view;
 
@@ -20,6 +21,8 @@ use crate::serve::listener::{Body, json};
 use hyper::body::Incoming;
 use hyper::{Method, Request, Response, StatusCode};
 use serde_json::{Value, json as object};
+use smol::lock::Semaphore;
+use std::sync::Arc;
 
 /// What the interface knows beside the market.
 #[derive(Clone)]
@@ -28,6 +31,8 @@ pub struct Admin {
     token: String,
     /// Shown by `/v1/info`: version, peer ID, addresses.
     about: Value,
+    /// Places for questions that wait for a line of a log.
+    following: Arc<Semaphore>,
 }
 
 impl Admin {
@@ -37,6 +42,7 @@ impl Admin {
             market,
             token,
             about,
+            following: Arc::new(Semaphore::new(log::WAITING_MAX)),
         }
     }
 

@@ -3,6 +3,7 @@
 use super::Market;
 use crate::deal::step::{self, Effect, Event};
 use crate::deal::{Checkpoint, Deal, Refusal};
+use crate::market::events::{self, DealEvent};
 use crate::market::handle::Answer;
 use crate::market::inputs::{AllPlaced, Report};
 use crate::store::{StoreError, Write, log_line};
@@ -29,6 +30,8 @@ pub(super) struct Ticket {
     pub told: Option<oneshot::Sender<Result<(), String>>>,
     /// Asked how the deal is while it was being stored: told once what they see is durable.
     pub lookers: Vec<(Uuid, oneshot::Sender<Option<Box<Deal>>>)>,
+    /// Told to the subscribers; made by `commit`.
+    pub events: Vec<DealEvent>,
 }
 
 impl Market {
@@ -103,7 +106,8 @@ impl Market {
     }
 
     /// Stores, and redeems the ticket when that is durable; at once if there is nothing to store.
-    pub(super) fn commit(&mut self, writes: Vec<Write>, ticket: Ticket) {
+    pub(super) fn commit(&mut self, mut writes: Vec<Write>, mut ticket: Ticket) {
+        ticket.events = events::of(&mut writes, !ticket.answers.is_empty());
         let number = self.next_ticket;
         self.next_ticket = number.wrapping_add(1);
         self.tickets.insert(number, ticket);
@@ -150,6 +154,7 @@ impl Market {
             let _ = told.send(placed);
         }
         if result.is_ok() {
+            self.feed.tell(&ticket.events);
             for (uuid, effect) in ticket.effects {
                 self.carry_out(uuid, effect);
             }

@@ -150,8 +150,8 @@ impl Store for Gate {
         self.store()?.list(listing)
     }
 
-    fn log(&self, uuid: Uuid) -> Result<Vec<LogLine>, StoreError> {
-        self.store()?.log(uuid)
+    fn log_from(&self, uuid: Uuid, first: u64) -> Result<Vec<(u64, LogLine)>, StoreError> {
+        self.store()?.log_from(uuid, first)
     }
 
     fn save_point(&self, uuid: Uuid) -> Result<Option<SavePoint>, StoreError> {

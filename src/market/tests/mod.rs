@@ -6,6 +6,7 @@ mod chain;
 mod crash;
 mod disk;
 mod ends;
+mod events;
 mod gate;
 mod handovers;
 mod imports;

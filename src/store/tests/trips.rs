@@ -126,6 +126,33 @@ fn a_log_forgets_its_oldest_lines() {
 }
 
 #[test]
+fn numbers_of_lines_go_on_when_the_oldest_have_gone() {
+    let gone = 5;
+    let total = LOG_LINES_MAX + gone;
+    let writes = (0..total)
+        .map(|number| Write::Log(uuid(1), line(number)))
+        .chain([Write::Log(uuid(2), line(0))])
+        .collect();
+    let numbered = |first: u64| -> Vec<(u64, LogLine)> {
+        (first..total)
+            .map(|number| (number, line(number)))
+            .collect()
+    };
+    let see = |store: &Redb| {
+        [0, gone + 1, total - 1, total, u64::MAX]
+            .map(|first| store.log_from(uuid(1), first).unwrap())
+    };
+    let expected = [
+        numbered(gone),
+        numbered(gone + 1),
+        numbered(total - 1),
+        Vec::new(),
+        Vec::new(),
+    ];
+    check(writes, see, &expected);
+}
+
+#[test]
 fn a_long_line_is_cut_between_characters() {
     let cases = [
         ("short".to_owned(), 5),
