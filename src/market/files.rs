@@ -41,28 +41,4 @@ impl Files {
             remove(disk, &path);
         }
     }
-
-    /// Removes staged files that no live deal owns; answers their number.
-    ///
-    /// # Errors
-    /// The directory could not be read.
-    pub(super) fn sweep(
-        &self,
-        disk: &dyn Disk,
-        owned: impl Fn(Uuid) -> bool,
-    ) -> std::io::Result<usize> {
-        let mut removed = 0_usize;
-        for path in disk.list(&self.staging)? {
-            let owner = path
-                .file_stem()
-                .and_then(|stem| stem.to_str())
-                .and_then(|stem| Uuid::parse_str(stem).ok());
-            // Files that are not named by a deal are not ours to delete.
-            if owner.is_some_and(|uuid| !owned(uuid)) {
-                remove(disk, &path);
-                removed = removed.saturating_add(1);
-            }
-        }
-        Ok(removed)
-    }
 }

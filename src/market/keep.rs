@@ -27,6 +27,20 @@ impl Kept {
             .fold(0, |sum, piece| sum.saturating_add(piece.payload_size))
     }
 
+    /// All of them.
+    pub(super) fn all(&self) -> Vec<([u8; 32], PieceRecord)> {
+        let pieces = super::facts::lock(&self.pieces);
+        pieces
+            .iter()
+            .map(|(key, piece)| (*key, piece.clone()))
+            .collect()
+    }
+
+    /// Takes a piece out whose file is gone.
+    pub(super) fn forget(&self, commitment: &[u8; 32]) {
+        super::facts::lock(&self.pieces).remove(commitment);
+    }
+
     pub(super) fn insert(&self, commitment: [u8; 32], piece: PieceRecord) {
         super::facts::lock(&self.pieces).insert(commitment, piece);
     }

@@ -33,6 +33,7 @@ mod publisher;
 mod run;
 mod snapshot;
 mod status;
+mod sweep;
 mod watch;
 
 #[cfg(test)]

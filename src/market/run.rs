@@ -10,7 +10,7 @@ use super::late::Late;
 use super::passes::{self, Passes, Progress};
 use super::publisher::Publisher;
 use super::watch::{self, Sectors};
-use super::{Handle, Kept, Parts, Settings, StartError, Threads, snapshot};
+use super::{Handle, Kept, Parts, Settings, StartError, Threads, snapshot, sweep};
 use crate::deal::step::{Event, Live};
 use crate::deal::{Checkpoint, Deal, Millis};
 use crate::filecoin::Address;
@@ -94,7 +94,7 @@ impl Market {
         for (commitment, piece) in parts.store.pieces().map_err(StartError::Store)? {
             kept.insert(commitment, piece);
         }
-        sweep(&settings, &parts, &deals)?;
+        sweep::at_start(&settings.files, &parts, &deals, &kept)?;
         let bench = Arc::new(Bench::new(
             Arc::clone(&settings),
             parts.clone(),
@@ -373,17 +373,4 @@ impl Market {
 
 fn millis(duration: Duration) -> Millis {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
-}
-
-/// Removes staged files that no live deal owns.
-fn sweep(settings: &Settings, parts: &Parts, deals: &[Deal]) -> Result<(), StartError> {
-    let owned: BTreeSet<Uuid> = deals.iter().map(|deal| deal.uuid).collect();
-    let swept = settings
-        .files
-        .sweep(parts.disk.as_ref(), |uuid| owned.contains(&uuid))
-        .map_err(|error| StartError::Directory(settings.files.staging.clone(), error))?;
-    if swept > 0 {
-        log::info!("{swept} staged files without a live deal removed");
-    }
-    Ok(())
 }

@@ -16,4 +16,5 @@ mod miners;
 mod publishing;
 mod sealer;
 mod server;
+mod sweep;
 mod world;
