@@ -51,6 +51,11 @@ impl Jobs {
         self.lock().iter().map(|(name, _)| *name).collect()
     }
 
+    /// Number of jobs that wait.
+    pub fn waiting(&self) -> usize {
+        self.lock().len()
+    }
+
     /// Takes one job out; none if fewer wait.
     pub fn take(&self, position: usize) -> Option<Box<dyn FnOnce() + Send>> {
         self.lock().remove(position).map(|(_, job)| job)
@@ -200,6 +205,7 @@ mod tests {
             .start("pass", 0, move || tell.send("ran").unwrap())
             .unwrap();
         assert_eq!(jobs.names(), ["reads", "pass"]);
+        assert_eq!(jobs.waiting(), 2);
         assert!(told.try_recv().is_err());
         jobs.take(1).unwrap()();
         assert_eq!(told.try_recv(), Ok("ran"));

@@ -253,6 +253,11 @@ impl Redb {
         Ok(Self { database, writer })
     }
 
+    /// Requests that wait for a hand.
+    pub fn waiting(&self) -> usize {
+        self.writer.waiting()
+    }
+
     /// Makes one commit of all that waits for a hand, and tells everybody; the number of those who asked.
     pub fn write_waiting(&self) -> usize {
         self.writer.write_waiting()

@@ -86,6 +86,14 @@ impl Writer {
         }
     }
 
+    /// Requests that wait for a hand.
+    pub(super) fn waiting(&self) -> usize {
+        match &self.hand {
+            Hand::Thread(_) => 0,
+            Hand::Own(waiting) => waiting.lock().unwrap_or_else(PoisonError::into_inner).len(),
+        }
+    }
+
     /// Writes what waits for a hand; the number of requests that shared the commit.
     pub(super) fn write_waiting(&self) -> usize {
         let Hand::Own(waiting) = &self.hand else {

@@ -124,6 +124,7 @@ fn without_a_thread_commits_wait_for_a_hand() {
     store.commit(vec![Write::DropPiece([2; 32])], second);
     assert!(told_first.try_recv().is_err());
     let syncs = disk.syncs();
+    assert_eq!(store.waiting(), 2);
     assert_eq!(store.write_waiting(), 2);
     assert!(disk.syncs() > syncs);
     assert_eq!(told_first.try_recv(), Ok(Ok(())));
