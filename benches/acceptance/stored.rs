@@ -202,9 +202,6 @@ fn stored_deal(number: u64, deals: u64, devnet: &Devnet, key: &SecretKey) -> Dea
     let params = deal::propose(&wanted, key, uuid);
     let signed = params.proposal.unwrap();
     let created = BEGIN + number * 60_000;
-    let chain_cid = signed
-        .proposal
-        .chain_cid(&Address::id(1_234), &devnet.miner());
     let request = Request {
         kind: params.transfer.kind,
         params: params.transfer.params,
@@ -217,7 +214,14 @@ fn stored_deal(number: u64, deals: u64, devnet: &Devnet, key: &SecretKey) -> Dea
         data_root: wanted.payload_cid.to_string(),
         peer: "12D3KooWGzxzKZYveHXtpG6AsrUJBcWxHBFS2HsEoGTxrMLvKXtf".to_owned(),
     };
-    let mut deal = Deal::accepted(uuid, created, signed, chain_cid, key.address(), request);
+    let mut deal = Deal::accepted(
+        uuid,
+        created,
+        signed,
+        key.address(),
+        Address::id(1_234),
+        request,
+    );
     deal.updated = created + 36_000_000;
     deal.checkpoint_at = created + 7_860_000;
     deal.checkpoint = Checkpoint::IndexedAndAnnounced;

@@ -16,23 +16,26 @@ mod env_file;
 mod nearest;
 mod raw;
 pub mod report;
+mod setting;
 mod table;
 pub mod values;
 
 pub use nearest::nearest;
 pub use raw::home;
-pub use table::{SETTINGS, Setting};
+pub use setting::Setting;
+pub use table::SETTINGS;
 
 use crate::filecoin::{Address, ChainEpoch, TokenAmount};
+use crate::market::FilterCommand;
 use cid::Cid;
 use libp2p::Multiaddr;
 use raw::Raw;
+use setting::Apply;
 use std::ffi::OsString;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
-use table::Apply;
 
 /// What one miner's deals are held to. Settings that are the same for all miners are in [`Config`].
 #[allow(
@@ -71,6 +74,16 @@ pub struct MinerConfig {
     pub consider_unverified: bool,
     /// Pieces that are refused.
     pub piece_blocklist: Vec<Cid>,
+    /// The only clients whose deals are taken; empty: everybody's.
+    pub clients_allowed: Vec<Address>,
+    /// Clients whose deals are refused.
+    pub clients_denied: Vec<Address>,
+    /// A shell command that looks at each proposal.
+    pub filter: Option<FilterCommand>,
+    /// The longest that it may run.
+    pub filter_timeout: Duration,
+    /// Does a proposal pass when it takes longer?
+    pub filter_late_accepts: bool,
     /// Asked of unverified deals, per epoch and GiB.
     pub ask_price: TokenAmount,
     /// Asked of verified deals, per epoch and GiB.
@@ -116,6 +129,10 @@ pub struct Config {
     pub chain_poll: Duration,
     /// Bytes that deals may reserve in `staging`.
     pub staging_bytes_max: u64,
+    /// Bytes of them that one client's deals may reserve; 0: no limit of its own.
+    pub staging_client_bytes_max: u64,
+    /// Percent of them that downloads from one host may reserve; 0: no limit of its own.
+    pub staging_host_percent_max: usize,
     /// Bytes that handed-over data may fill in `pieces`.
     pub keep_pieces_bytes_max: u64,
     /// Downloads at the same time.
@@ -235,6 +252,8 @@ impl Config {
             miner_api_info: Vec::new(),
             chain_poll: Duration::ZERO,
             staging_bytes_max: 0,
+            staging_client_bytes_max: 0,
+            staging_host_percent_max: 0,
             keep_pieces_bytes_max: 0,
             transfers_max: 0,
             imports_max: 0,
@@ -264,6 +283,11 @@ impl MinerConfig {
             consider_verified: false,
             consider_unverified: false,
             piece_blocklist: Vec::new(),
+            clients_allowed: Vec::new(),
+            clients_denied: Vec::new(),
+            filter: None,
+            filter_timeout: Duration::ZERO,
+            filter_late_accepts: false,
             ask_price: TokenAmount::default(),
             ask_verified_price: TokenAmount::default(),
             piece_size_min: 0,

@@ -1,7 +1,7 @@
 //! The settings as texts, with where each came from.
 
-use super::table::{SETTINGS, Setting};
 use super::{ConfigError, env_file, nearest};
+use super::{SETTINGS, Setting};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs::File;

@@ -2,99 +2,11 @@
 //!
 //! `coracle settings`, the README's table and the validation are made from this.
 
-use super::{Config, MinerConfig, values};
+use super::setting::{Setting, miner, provider};
+use super::{MinerConfig, values};
+use crate::market::FilterCommand;
 use crate::rpc::{Endpoint, Version};
 use crate::transfer::check_private_url;
-
-/// Puts a text into its typed place.
-#[derive(Debug, Clone, Copy)]
-pub enum Apply {
-    /// One value for the whole provider.
-    Provider(fn(&mut Config, &str) -> Result<(), String>),
-    /// One value per miner: `CORACLE_X_F01234` overrides `CORACLE_X`.
-    Miner(fn(&mut MinerConfig, &str) -> Result<(), String>),
-}
-
-/// One setting.
-#[derive(Debug)]
-pub struct Setting {
-    /// The variable.
-    pub name: &'static str,
-    /// The text that stands in for a value; `None`: there is none.
-    pub default: Option<&'static str>,
-    /// What kind of text it is.
-    pub unit: &'static str,
-    /// What it decides, and why the default is what it is. One line.
-    pub about: &'static str,
-    /// Must it be set?
-    pub required: bool,
-    /// Is its value never shown, and may `<name>_FILE` give its file?
-    pub secret: bool,
-    /// The parser.
-    pub(super) apply: Apply,
-}
-
-impl Setting {
-    /// May it be overridden for one miner?
-    pub fn per_miner(&self) -> bool {
-        matches!(self.apply, Apply::Miner(_))
-    }
-
-    const fn required(mut self) -> Self {
-        self.required = true;
-        self
-    }
-
-    const fn secret(mut self) -> Self {
-        self.secret = true;
-        self
-    }
-}
-
-/// A setting of the whole provider. An empty default means none.
-const fn provider(
-    name: &'static str,
-    default: &'static str,
-    unit: &'static str,
-    about: &'static str,
-    apply: fn(&mut Config, &str) -> Result<(), String>,
-) -> Setting {
-    setting(name, default, unit, about, Apply::Provider(apply))
-}
-
-/// A setting that may differ from miner to miner.
-const fn miner(
-    name: &'static str,
-    default: &'static str,
-    unit: &'static str,
-    about: &'static str,
-    apply: fn(&mut MinerConfig, &str) -> Result<(), String>,
-) -> Setting {
-    setting(name, default, unit, about, Apply::Miner(apply))
-}
-
-const fn setting(
-    name: &'static str,
-    default: &'static str,
-    unit: &'static str,
-    about: &'static str,
-    apply: Apply,
-) -> Setting {
-    let default = if default.is_empty() {
-        None
-    } else {
-        Some(default)
-    };
-    Setting {
-        name,
-        default,
-        unit,
-        about,
-        required: false,
-        secret: false,
-        apply,
-    }
-}
 
 /// Writes a parsed value to its place.
 fn put<T>(place: &mut T, value: Result<T, String>) -> Result<(), String> {
@@ -289,6 +201,52 @@ pub static SETTINGS: &[Setting] = &[
         },
     ),
     miner(
+        "CORACLE_CLIENTS_ALLOWED",
+        "",
+        "addresses",
+        "the only clients whose deals are taken, each in any form of its address; without it everybody's are",
+        |miner, text| {
+            let read = values::list(text, values::address);
+            put(&mut miner.clients_allowed, read)
+        },
+    ),
+    miner(
+        "CORACLE_CLIENTS_DENIED",
+        "",
+        "addresses",
+        "clients whose deals are refused, each in any form of its address; wins over CORACLE_CLIENTS_ALLOWED",
+        |miner, text| {
+            let read = values::list(text, values::address);
+            put(&mut miner.clients_denied, read)
+        },
+    ),
+    miner(
+        "CORACLE_FILTER",
+        "",
+        "shell command",
+        "looks at each proposal, as JSON on its standard input: exit code 0 takes it, another one refuses it with what \
+         was printed; it does not inherit the settings that are secrets",
+        |miner, text| {
+            let command = text.trim().to_owned();
+            let given = (!command.is_empty()).then_some(FilterCommand(command));
+            put(&mut miner.filter, Ok(given))
+        },
+    ),
+    miner(
+        "CORACLE_FILTER_TIMEOUT",
+        "1s",
+        "duration",
+        "the longest that CORACLE_FILTER may run, up to 1m: the client waits meanwhile, and many give up after a few seconds",
+        |miner, text| put(&mut miner.filter_timeout, values::filter_timeout(text)),
+    ),
+    miner(
+        "CORACLE_FILTER_LATE",
+        "refuse",
+        "refuse or accept",
+        "what becomes of a proposal when CORACLE_FILTER takes longer and is killed",
+        |miner, text| put(&mut miner.filter_late_accepts, values::late(text)),
+    ),
+    miner(
         "CORACLE_ASK_PRICE",
         "50000000 attoFIL",
         "FIL",
@@ -337,6 +295,25 @@ pub static SETTINGS: &[Setting] = &[
         "bytes",
         "what deals may reserve in CORACLE_STAGING, 0 for no limit; the default holds three pieces of 32 GiB",
         |config, text| put(&mut config.staging_bytes_max, values::bytes(text)),
+    ),
+    provider(
+        "CORACLE_STAGING_CLIENT_BYTES_MAX",
+        "0",
+        "bytes",
+        "what the deals of one client may reserve of it, 0 for no limit of its own",
+        |config, text| put(&mut config.staging_client_bytes_max, values::bytes(text)),
+    ),
+    provider(
+        "CORACLE_STAGING_HOST_PERCENT_MAX",
+        "0",
+        "percent",
+        "the share of CORACLE_STAGING_BYTES_MAX that downloads from one host may reserve, 0 for no limit of its own",
+        |config, text| {
+            put(
+                &mut config.staging_host_percent_max,
+                values::count(text, 0, 100),
+            )
+        },
     ),
     provider(
         "CORACLE_KEEP_PIECES_BYTES_MAX",

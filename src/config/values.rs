@@ -94,6 +94,27 @@ pub fn positive_duration(text: &str) -> Result<Duration, String> {
     }
 }
 
+/// Time for a filter command: more than none, and not more than a client's patience.
+pub fn filter_timeout(text: &str) -> Result<Duration, String> {
+    const MAX: Duration = Duration::from_secs(60);
+    let given = positive_duration(text)?;
+    if given > MAX {
+        return Err(format!(
+            "{text:?} is longer than a client waits: at most 1m"
+        ));
+    }
+    Ok(given)
+}
+
+/// `accept` or `refuse`: whether what came too late passes.
+pub fn late(text: &str) -> Result<bool, String> {
+    match text.trim().to_ascii_lowercase().as_str() {
+        "accept" => Ok(true),
+        "refuse" => Ok(false),
+        _ => Err(format!("{text:?} is neither refuse nor accept")),
+    }
+}
+
 /// `2880` or a duration of whole epochs, `24h`.
 pub fn epochs(text: &str) -> Result<ChainEpoch, String> {
     let wrong = || format!("{text:?} is no number of epochs: write 2880, or 24h");

@@ -39,21 +39,34 @@ pub struct Facts {
     pub datacap: Fact<Option<TokenAmount>>,
 }
 
+/// Before every text of a check.
+const PREFIX: &str = "failed validation: ";
+
+/// Check 1.
+const HEAD_UNKNOWN: &str = "getting chain head";
+
 /// Judges a proposal.
 ///
 /// # Errors
 /// The first check that failed; its client text carries the prefix `failed validation: `.
 pub fn judge(params: &DealParams, facts: &Facts) -> Result<(), Refusal> {
-    checks(params, facts).map_err(|refusal| Refusal {
-        client: format!("failed validation: {}", refusal.client),
-        log: format!("failed validation: {}", refusal.log),
-    })
+    checks(params, facts).map_err(|refusal| refusal.prefixed(PREFIX))
+}
+
+/// Judges a message without a proposal in it: checks 1 and 2 are all that can be looked at.
+pub fn no_proposal(head: &Fact<ChainEpoch>) -> Refusal {
+    let refusal = known(head, HEAD_UNKNOWN).err().unwrap_or_else(undefined);
+    refusal.prefixed(PREFIX)
+}
+
+fn undefined() -> Refusal {
+    Refusal::at_fault("proposal PieceCID undefined")
 }
 
 fn checks(params: &DealParams, facts: &Facts) -> Result<(), Refusal> {
-    let head = known(&facts.head, "server error: getting chain head")?;
+    let head = known(&facts.head, HEAD_UNKNOWN)?;
     let Some(signed) = &params.proposal else {
-        return Err(Refusal::plain("proposal PieceCID undefined"));
+        return Err(undefined());
     };
     let proposal = &signed.proposal;
     signature(&facts.signature)?;
@@ -71,37 +84,46 @@ fn checks(params: &DealParams, facts: &Facts) -> Result<(), Refusal> {
 }
 
 fn known<'a, T>(fact: &'a Fact<T>, text: &str) -> Result<&'a T, Refusal> {
-    fact.as_ref()
-        .map_err(|why| Refusal::with_log(text, format!("{text}: {why}")))
+    fact.as_ref().map_err(|why| unknown(text, why))
+}
+
+/// A fact was not to be had from the chain.
+fn unknown(text: &str, why: &str) -> Refusal {
+    Refusal::server_error(
+        text,
+        &format!(
+            "{why}; see that the chain node of FULLNODE_API_INFO is up, in sync and quick enough"
+        ),
+    )
 }
 
 fn signature(verdict: &Verdict) -> Result<(), Refusal> {
     match verdict {
         Verdict::Valid => Ok(()),
         // The reference answers a wrong signature with the text of a server error (spec 11.1); ours is true.
-        Verdict::Invalid => Err(Refusal::plain("invalid signature")),
-        Verdict::Unknown(why) => Err(Refusal::with_log(
-            "server error: validating signature",
-            format!("server error: validating signature: {why}"),
-        )),
+        Verdict::Invalid => Err(Refusal::at_fault("invalid signature")),
+        Verdict::Unknown(why) => Err(unknown("validating signature", why)),
     }
 }
 
 fn provider(proposal: &DealProposal, facts: &Facts) -> Result<(), Refusal> {
     match &facts.miner {
         Some(miner) if *miner == proposal.provider => Ok(()),
-        ours => Err(Refusal::plain(format!(
-            "incorrect provider for deal; proposal.Provider: {}; provider.Address: {}",
-            proposal.provider,
-            ours.as_ref().map(ToString::to_string).unwrap_or_default()
-        ))),
+        ours => Err(Refusal::advised(
+            format!(
+                "incorrect provider for deal; proposal.Provider: {}; provider.Address: {}",
+                proposal.provider,
+                ours.as_ref().map(ToString::to_string).unwrap_or_default()
+            ),
+            "if that is a miner of yours, CORACLE_MINERS lacks its f0 address",
+        )),
     }
 }
 
 fn label(signed: &ClientDealProposal) -> Result<(), Refusal> {
     let bytes = signed.proposal.label.as_bytes().len();
     if bytes > MAX_LABEL_BYTES {
-        return Err(Refusal::plain(format!(
+        return Err(Refusal::at_fault(format!(
             "deal label can be at most {MAX_LABEL_BYTES} bytes, is {bytes}"
         )));
     }
@@ -114,10 +136,10 @@ fn piece(proposal: &DealProposal) -> Result<(), Refusal> {
             PieceSizeError::TooSmall => "minimum padded piece size is 128 bytes",
             PieceSizeError::NotPowerOfTwo => "padded piece size must be a power of 2",
         };
-        Refusal::plain(format!("proposal piece size is invalid: {why}"))
+        Refusal::at_fault(format!("proposal piece size is invalid: {why}"))
     })?;
     if cids::piece_commitment(&proposal.piece_cid).is_none() {
-        return Err(Refusal::plain("proposal PieceCID had wrong prefix"));
+        return Err(Refusal::at_fault("proposal PieceCID had wrong prefix"));
     }
     Ok(())
 }
@@ -125,24 +147,24 @@ fn piece(proposal: &DealProposal) -> Result<(), Refusal> {
 fn epochs(proposal: &DealProposal, head: ChainEpoch) -> Result<(), Refusal> {
     let (start, end) = (proposal.start_epoch, proposal.end_epoch);
     if end <= start {
-        return Err(Refusal::plain(format!(
+        return Err(Refusal::at_fault(format!(
             "proposal end {end} before proposal start {start}"
         )));
     }
     if head > start {
-        return Err(Refusal::plain(format!(
+        return Err(Refusal::at_fault(format!(
             "deal start epoch {start} has already elapsed (current epoch: {head})"
         )));
     }
     // Widened: two epochs of opposite sign may lie further apart than one can express.
     let duration = i128::from(end).saturating_sub(i128::from(start));
     if !(i128::from(MIN_DURATION)..=i128::from(MAX_DURATION)).contains(&duration) {
-        return Err(Refusal::plain(format!(
+        return Err(Refusal::at_fault(format!(
             "deal duration out of bounds (min, max, provided): {MIN_DURATION}, {MAX_DURATION}, {duration}"
         )));
     }
     if end > head.saturating_add(MAX_DURATION) {
-        return Err(Refusal::plain(format!(
+        return Err(Refusal::at_fault(format!(
             "invalid deal end epoch {end}: cannot be more than {MAX_DURATION} past current epoch {head}"
         )));
     }
@@ -150,20 +172,17 @@ fn epochs(proposal: &DealProposal, head: ChainEpoch) -> Result<(), Refusal> {
 }
 
 fn collateral(proposal: &DealProposal, facts: &Facts) -> Result<(), Refusal> {
-    let min = known(
-        &facts.collateral_min,
-        "server error: getting collateral bounds",
-    )?;
+    let min = known(&facts.collateral_min, "getting collateral bounds")?;
     let offered = &proposal.provider_collateral;
     if offered < min {
-        return Err(Refusal::plain(format!(
+        return Err(Refusal::at_fault(format!(
             "proposed provider collateral {offered} below minimum {min}"
         )));
     }
     // The reference's constant: a client may not make us lock more than twice what the chain wants.
     let max = min.times(2);
     if *offered > max {
-        return Err(Refusal::plain(format!(
+        return Err(Refusal::at_fault(format!(
             "proposed provider collateral {offered} above maximum {max}"
         )));
     }
@@ -172,11 +191,14 @@ fn collateral(proposal: &DealProposal, facts: &Facts) -> Result<(), Refusal> {
 
 fn price(proposal: &DealProposal, facts: &Facts, head: ChainEpoch) -> Result<(), Refusal> {
     let Some(ask) = &facts.ask else {
-        return Err(Refusal::plain("server error: getting storage ask"));
+        return Err(Refusal::server_error(
+            "getting storage ask",
+            "the miner has no ask yet; it is made as soon as the chain node answers",
+        ));
     };
     // The reference never looks at it (spec 11.46). An ask expires only if its operator wants that.
     if ask.has_expired(head) {
-        return Err(Refusal::with_log(
+        return Err(Refusal::new(
             "storage ask has expired",
             format!(
                 "storage ask of {} expired at epoch {}, the head is {head}: `coracle ask set` gives it another expiry",
@@ -191,34 +213,40 @@ fn price(proposal: &DealProposal, facts: &Facts, head: ChainEpoch) -> Result<(),
     };
     let min = asked.price_for(proposal.piece_size);
     if proposal.price_per_epoch < min {
-        return Err(Refusal::plain(format!(
-            "storage price per epoch less than asking price: {} < {min}",
-            proposal.price_per_epoch
-        )));
+        return Err(Refusal::advised(
+            format!(
+                "storage price per epoch less than asking price: {} < {min}",
+                proposal.price_per_epoch
+            ),
+            &format!("the ask is {asked} attoFIL per GiB and epoch, `coracle ask set` lowers it"),
+        ));
     }
     if proposal.piece_size < ask.min_piece_size {
-        return Err(Refusal::plain(format!(
-            "piece size less than minimum required size: {} < {}",
-            proposal.piece_size, ask.min_piece_size
-        )));
+        return Err(Refusal::advised(
+            format!(
+                "piece size less than minimum required size: {} < {}",
+                proposal.piece_size, ask.min_piece_size
+            ),
+            "`coracle ask set` changes the smallest piece that is taken",
+        ));
     }
     if proposal.piece_size > ask.max_piece_size {
-        return Err(Refusal::plain(format!(
-            "piece size more than maximum allowed size: {} > {}",
-            proposal.piece_size, ask.max_piece_size
-        )));
+        return Err(Refusal::advised(
+            format!(
+                "piece size more than maximum allowed size: {} > {}",
+                proposal.piece_size, ask.max_piece_size
+            ),
+            "`coracle ask set` changes the largest piece that is taken",
+        ));
     }
     Ok(())
 }
 
 fn funds(proposal: &DealProposal, facts: &Facts) -> Result<(), Refusal> {
-    let available = known(
-        &facts.client_available,
-        "server error: getting market balance",
-    )?;
+    let available = known(&facts.client_available, "getting market balance")?;
     let cost = sum(&proposal.client_collateral, &proposal.storage_fee());
     if *available < cost {
-        return Err(Refusal::plain(format!(
+        return Err(Refusal::at_fault(format!(
             "client available funds in escrow {available} not enough to meet storage cost for deal {cost}"
         )));
     }
@@ -231,11 +259,11 @@ fn sum(a: &TokenAmount, b: &TokenAmount) -> TokenAmount {
 }
 
 fn datacap(proposal: &DealProposal, facts: &Facts) -> Result<(), Refusal> {
-    let Some(datacap) = known(&facts.datacap, "server error: getting verified datacap")? else {
-        return Err(Refusal::plain("client is not a verified client"));
+    let Some(datacap) = known(&facts.datacap, "getting verified datacap")? else {
+        return Err(Refusal::at_fault("client is not a verified client"));
     };
     if *datacap < TokenAmount::from_atto(proposal.piece_size) {
-        return Err(Refusal::plain(format!(
+        return Err(Refusal::at_fault(format!(
             "verified deal DataCap {datacap} too small for proposed piece size {}",
             proposal.piece_size
         )));
@@ -257,7 +285,7 @@ pub fn transfer_size(params: &DealParams) -> Result<(), Refusal> {
     if params.offline || (size > 0 && size <= room) {
         return Ok(());
     }
-    Err(Refusal::plain(format!(
+    Err(Refusal::at_fault(format!(
         "transfer size {size} does not fit the piece: it must be at least 1 and at most {room} bytes"
     )))
 }

@@ -39,6 +39,17 @@ pub fn staging_bytes(deal: &Deal) -> u64 {
     deal.request.size
 }
 
+/// Bytes of staging that those of the deals hold which `counts` picks.
+pub fn staging_of<'a>(
+    deals: impl Iterator<Item = &'a Deal>,
+    counts: impl Fn(&Deal) -> bool,
+) -> u64 {
+    deals
+        .filter(|deal| counts(deal))
+        .map(staging_bytes)
+        .fold(0, u64::saturating_add)
+}
+
 impl Ledger {
     /// Sums over live deals, as provider `miner` sees them.
     #[allow(clippy::arithmetic_side_effects)] // big integers; counts saturate

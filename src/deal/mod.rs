@@ -22,10 +22,13 @@
 
 pub mod admit;
 pub mod checkpoint;
+mod client;
 pub mod filter;
+pub mod filter_document;
 pub mod judge;
 pub mod ledger;
 pub mod record;
+mod refusal;
 pub mod status;
 pub mod step;
 pub mod terms;
@@ -35,37 +38,12 @@ pub mod wait;
 pub(crate) mod tests;
 
 pub use checkpoint::Checkpoint;
+pub use client::Client;
+pub use ledger::Ledger;
 pub use record::{Deal, Ending, Hold, Import, Over, Sector};
+pub use refusal::Refusal;
 pub use terms::Terms;
 pub use wait::Wait;
 
 /// Milliseconds since 1970, as read from the clock by the driver.
 pub type Millis = u64;
-
-/// Why a proposal is refused: one text for the client, one for the operator's log.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refusal {
-    /// Sent to the client, at most 8192 bytes; never holds raw transfer parameters.
-    pub client: String,
-    /// Written to the log; names the numbers and the inner error.
-    pub log: String,
-}
-
-impl Refusal {
-    /// A refusal whose two texts are the same.
-    pub fn plain(text: impl Into<String>) -> Self {
-        let client = text.into();
-        Self {
-            log: client.clone(),
-            client,
-        }
-    }
-
-    /// A refusal with a text of its own for the log.
-    pub fn with_log(client: impl Into<String>, log: impl Into<String>) -> Self {
-        Self {
-            client: client.into(),
-            log: log.into(),
-        }
-    }
-}

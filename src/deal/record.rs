@@ -3,7 +3,7 @@
 //! A record is one byte of format version and a CBOR map with integer keys, so that a newer binary reads every older
 //! record. A field that is added later must have a default (`#[cbor(default)]` or `Option`).
 
-use super::{Checkpoint, Millis};
+use super::{Checkpoint, Client, Millis};
 use crate::filecoin::{Address, ChainEpoch, ClientDealProposal, DealProposal};
 use cid::Cid;
 use minicbor::{Decode, Encode};
@@ -196,6 +196,9 @@ pub struct Deal {
     pub chain_cid: Cid,
     /// The key that signs the client's status requests, as known at acceptance.
     pub client_key: Address,
+    /// The client's ID address as known at acceptance, by which its deals are counted together; none in records of the
+    /// first release.
+    pub client_id: Option<Address>,
     /// What else was asked for.
     pub request: Request,
     /// The imported file of an offline deal.
@@ -287,6 +290,8 @@ struct RecordV1 {
     activated: Option<ChainEpoch>,
     #[n(24)]
     over: Option<Over>,
+    #[cbor(n(25), with = "minicbor::bytes")]
+    client_id: Option<Vec<u8>>,
 }
 
 /// A stored record could not be read.
@@ -317,15 +322,18 @@ fn malformed(error: impl fmt::Display) -> RecordError {
 }
 
 impl Deal {
-    /// A deal that is accepted now; nothing has been done for it.
+    /// A deal that is accepted now; nothing has been done for it. The client's key and ID address are what the chain
+    /// knows behind the address in the proposal.
     pub fn accepted(
         uuid: Uuid,
         now: Millis,
         signed: ClientDealProposal,
-        chain_cid: Cid,
         client_key: Address,
+        client_id: Address,
         request: Request,
     ) -> Self {
+        let proposal = &signed.proposal;
+        let chain_cid = proposal.chain_cid(&client_id, &proposal.provider);
         Self {
             uuid,
             created: now,
@@ -335,6 +343,7 @@ impl Deal {
             signed,
             chain_cid,
             client_key,
+            client_id: Some(client_id),
             request,
             import: None,
             payload_size: 0,
@@ -363,6 +372,25 @@ impl Deal {
     /// The provider that it was proposed to.
     pub fn miner(&self) -> &Address {
         &self.signed.proposal.provider
+    }
+
+    /// The client, in every form of its address that is known.
+    pub fn client(&self) -> Client {
+        let given = &self.proposal().client;
+        Client {
+            given: given.clone(),
+            key: self.client_key.clone(),
+            id: self.client_id.clone().unwrap_or_else(|| given.clone()),
+        }
+    }
+
+    /// Whether the deal is this client's, whichever form of its address the deal was proposed with.
+    pub fn is_of(&self, client: &Client) -> bool {
+        match &self.client_id {
+            Some(id) => *id == client.id,
+            // A record of the first release does not know the ID.
+            None => self.client_key == client.key || self.proposal().client == client.given,
+        }
     }
 
     /// Whether the machine has nothing more to do for it.
@@ -402,6 +430,7 @@ impl Deal {
             received: (self.received > 0).then_some(self.received),
             activated: self.activated,
             over: self.over,
+            client_id: self.client_id.as_ref().map(|id| id.as_bytes().to_vec()),
         };
         versioned(VERSION, &record)
     }
@@ -443,6 +472,11 @@ impl Deal {
             received: record.received.unwrap_or(0),
             activated: record.activated,
             over: record.over,
+            client_id: record
+                .client_id
+                .map(|id| Address::from_bytes(&id))
+                .transpose()
+                .map_err(malformed)?,
         })
     }
 }

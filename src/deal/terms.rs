@@ -1,7 +1,7 @@
 //! The settings that acceptance and the machine look at, resolved once at start.
 
 use super::Millis;
-use crate::filecoin::{ChainEpoch, TokenAmount};
+use crate::filecoin::{Address, ChainEpoch, TokenAmount};
 use cid::Cid;
 use std::collections::BTreeSet;
 
@@ -19,6 +19,10 @@ pub struct Terms {
     pub unverified: bool,
     /// Piece CIDs that are refused.
     pub blocklist: BTreeSet<Cid>,
+    /// The only clients whose deals are taken, in any form of their addresses; empty takes everybody's.
+    pub clients_allowed: BTreeSet<Address>,
+    /// Clients whose deals are refused; wins over `clients_allowed`.
+    pub clients_denied: BTreeSet<Address>,
     /// Epochs that sealing is expected to take: the earliest start lies that far ahead.
     pub seal_duration: ChainEpoch,
     /// Epochs that an online deal may start later than that.
@@ -27,6 +31,10 @@ pub struct Terms {
     pub sealing_buffer: ChainEpoch,
     /// Bytes of the staging area; 0 is unlimited.
     pub staging_bytes_max: u64,
+    /// Percent of it that downloads from one host may reserve; 0 is no limit (spec boost-mk12 3.3).
+    pub staging_host_percent: u64,
+    /// Bytes of it that the deals of one client may reserve; 0 is no limit.
+    pub staging_client_bytes_max: u64,
     /// Deals in one publish message.
     pub deals_per_message: u64,
     /// Fee cap of one publish message.
@@ -48,10 +56,14 @@ impl Default for Terms {
             verified: true,
             unverified: true,
             blocklist: BTreeSet::new(),
+            clients_allowed: BTreeSet::new(),
+            clients_denied: BTreeSet::new(),
             seal_duration: 2_880,
             start_delay_max: 40_320,
             sealing_buffer: 480,
             staging_bytes_max: 0,
+            staging_host_percent: 0,
+            staging_client_bytes_max: 0,
             deals_per_message: 8,
             publish_fee_max: TokenAmount::from_atto(50_000_000_000_000_000_i64),
             confidence: 10,

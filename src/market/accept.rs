@@ -2,9 +2,11 @@
 
 use super::Handle;
 use super::disk::free_bytes;
-use super::inputs::{Candidate, Input};
+use super::inputs::{Candidate, Input, KnownDeal};
+use crate::deal::judge::{self, Verdict};
 use crate::deal::record::Request;
-use crate::deal::{Deal, Millis, Refusal, judge};
+use crate::deal::{Deal, Refusal};
+use crate::filecoin::address::Protocol;
 use crate::filecoin::{Address, ClientDealProposal};
 use crate::store::{Store, StoreError};
 use crate::transfer::{ParamsError, parse_params};
@@ -23,50 +25,112 @@ impl Handle {
     /// Carried out to its end even if the client goes away (spec boost-mk12 1.6).
     pub async fn propose(&self, peer: &str, params: DealParams) -> DealResponse {
         let uuid = params.uuid;
-        match self.accept(peer, params).await {
+        match self.accept(peer, &params).await {
             Ok(()) => DealResponse {
                 accepted: true,
                 message: String::new(),
             },
             Err(refusal) => {
-                log::info!("deal {uuid} from {peer} refused: {}", refusal.log);
+                log::info!("deal {uuid} from {peer} refused: {}", refusal.log());
                 DealResponse {
                     accepted: false,
-                    message: refusal.client,
+                    message: refusal.client().to_owned(),
                 }
             }
         }
     }
 
-    async fn accept(&self, peer: &str, params: DealParams) -> Result<(), Refusal> {
+    async fn accept(&self, peer: &str, params: &DealParams) -> Result<(), Refusal> {
         let Some(_place) = self.judging.try_acquire_arc() else {
-            return Err(Refusal::plain(
-                "server error: too many proposals at the same time",
+            return Err(Refusal::server_error(
+                "too many proposals at the same time",
+                &format!("{JUDGED_MAX} are being judged; the client may try again"),
             ));
         };
-        let Some(signed) = params.proposal.clone() else {
-            return Err(Refusal::plain(
-                "failed validation: proposal PieceCID undefined",
-            ));
+        let Some(signed) = &params.proposal else {
+            return Err(judge::no_proposal(&self.bench.head()));
         };
-        let gathered = self.bench.gather(&signed).await;
-        judge::judge(&params, &gathered.facts)?;
-        let host = transfer_host(&params)?;
-        judge::transfer_size(&params)?;
-        let known = |what: &str, why: String| {
-            Refusal::with_log(
-                format!("server error: {what}"),
-                format!("server error: {what}: {why}"),
-            )
-        };
+        // A proposal that was accepted stays accepted, whatever the chain, the funds and the clock say by now.
+        let recorded = self.recorded(params.uuid).await;
+        if let Some(deal) = &recorded
+            && self.is_repeated(deal, signed).await
+        {
+            return Ok(());
+        }
+        let gathered = self.bench.gather(signed).await;
+        if let (Some(deal), Verdict::Valid, Ok(id)) = (
+            &recorded,
+            &gathered.facts.signature,
+            gathered.client_id.as_ref(),
+        ) && deal.chain_cid == signed.proposal.chain_cid(id, &signed.proposal.provider)
+        {
+            return Ok(());
+        }
+        judge::judge(params, &gathered.facts)?;
+        let host = transfer_host(params)?;
+        judge::transfer_size(params)?;
+        let missing = |what: &str, why: String| Refusal::server_error(what, &why);
         let key = gathered
             .key
-            .map_err(|why| known("validating signature", why))?;
+            .map_err(|why| missing("validating signature", why))?;
         let client_id = gathered
             .client_id
-            .map_err(|why| known("looking up the client's ID address", why))?;
-        let deal = self.candidate(peer, &params, signed, host, key, &client_id);
-        self.admit(deal).await
+            .map_err(|why| missing("looking up the client's ID address", why))?;
+        let deal = self.candidate(peer, params, signed.clone(), host, key, client_id);
+        let (known, disk_free) = self.look_around(&deal).await?;
+        self.filtered(params, &deal, &known).await?;
+        self.admit(deal, known, disk_free).await
+    }
+
+    /// Asks the external filter, unless the deal is there already: what was accepted stays accepted.
+    async fn filtered(
+        &self,
+        params: &DealParams,
+        deal: &Deal,
+        known: &[KnownDeal],
+    ) -> Result<(), Refusal> {
+        let same = |(uuid, _, cid): &KnownDeal| *uuid == deal.uuid && *cid == deal.chain_cid;
+        if known.iter().any(same) {
+            return Ok(());
+        }
+        let Err(refusal) = self.ask_filter(params, deal, known).await else {
+            return Ok(());
+        };
+        // The same proposal may have been admitted while the command looked at this copy of it.
+        match self.recorded(deal.uuid).await {
+            Some(twin) if twin.chain_cid == deal.chain_cid => Ok(()),
+            _ => Err(refusal),
+        }
+    }
+
+    /// The deal that was accepted under this UUID, once that is durable.
+    async fn recorded(&self, uuid: Uuid) -> Option<Deal> {
+        match self.deal(uuid).await {
+            Ok(found) => found.map(|(deal, _)| deal),
+            Err(error) => {
+                // Admission looks again, and refuses if that does not work either.
+                log::warn!("deal {uuid}: not looked up before its proposal is judged: {error}");
+                None
+            }
+        }
+    }
+
+    /// Whether this is the deal's own proposal, signed by its client; found out without the chain.
+    async fn is_repeated(&self, deal: &Deal, signed: &ClientDealProposal) -> bool {
+        if deal.signed.proposal != signed.proposal {
+            return false;
+        }
+        if deal.signed.signature == signed.signature {
+            return true;
+        }
+        if deal.client_key.protocol() == Protocol::Delegated {
+            return false;
+        }
+        let (key, signature) = (deal.client_key.clone(), signed.signature.clone());
+        let bytes = signed.proposal.encode();
+        let checks = &self.bench.threads.checks;
+        let checked = checks.run(move || signature.verify(&key, &bytes)).await;
+        checked.unwrap_or(false)
     }
 
     fn candidate(
@@ -76,10 +140,9 @@ impl Handle {
         signed: ClientDealProposal,
         host: String,
         client_key: Address,
-        client_id: &Address,
+        client_id: Address,
     ) -> Deal {
         let now = (self.bench.parts.now)();
-        let proposal = &signed.proposal;
         let request = Request {
             kind: params.transfer.kind.clone(),
             params: params.transfer.params.clone(),
@@ -95,11 +158,11 @@ impl Handle {
                 .unwrap_or_default(),
             peer: peer.to_owned(),
         };
-        let chain_cid = proposal.chain_cid(client_id, &proposal.provider);
-        Deal::accepted(params.uuid, now, signed, chain_cid, client_key, request)
+        Deal::accepted(params.uuid, now, signed, client_key, client_id, request)
     }
 
-    async fn admit(&self, deal: Deal) -> Result<(), Refusal> {
+    /// Deals that the database has of the candidate's kind, and the bytes that the staging disk has free.
+    async fn look_around(&self, deal: &Deal) -> Result<(Vec<KnownDeal>, u64), Refusal> {
         let (store, uuid, cid) = (self.bench.parts.store.clone(), deal.uuid, deal.chain_cid);
         let staging = self.bench.settings.files.staging.clone();
         let disk = self.bench.parts.disk.clone();
@@ -113,10 +176,19 @@ impl Handle {
             })
             .await;
         let (known, disk_free) =
-            looked.map_err(|full| server_error("unique check", &full.to_string()))?;
+            looked.map_err(|full| Refusal::server_error("unique check", &full.to_string()))?;
         let known = known.map_err(|error| {
-            server_error("unique check: lookup by deal uuid", &error.to_string())
+            Refusal::server_error("unique check: lookup by deal uuid", &error.to_string())
         })?;
+        Ok((known, disk_free))
+    }
+
+    async fn admit(
+        &self,
+        deal: Deal,
+        known: Vec<KnownDeal>,
+        disk_free: u64,
+    ) -> Result<(), Refusal> {
         let (reply, answer) = oneshot::channel();
         let candidate = Candidate {
             deal,
@@ -124,33 +196,20 @@ impl Handle {
             disk_free,
             reply,
         };
-        if self
-            .inputs
-            .send(Input::Admit(Box::new(candidate)))
-            .await
-            .is_err()
-        {
-            return Err(Refusal::plain("server error: the provider is stopping"));
+        let input = Input::Admit(Box::new(candidate));
+        if self.inputs.send(input).await.is_err() {
+            return Err(stopping());
         }
-        answer
-            .await
-            .unwrap_or_else(|_| Err(Refusal::plain("server error: the provider is stopping")))
+        answer.await.unwrap_or_else(|_| Err(stopping()))
     }
 }
 
-fn server_error(what: &str, why: &str) -> Refusal {
-    Refusal::with_log(
-        format!("server error: {what}"),
-        format!("server error: {what}: {why}"),
-    )
+fn stopping() -> Refusal {
+    Refusal::server_error("the provider is stopping", "the client may try again later")
 }
 
 /// Deals that the database has with this UUID or chain identity.
-fn same_deals(
-    store: &dyn Store,
-    uuid: Uuid,
-    cid: &Cid,
-) -> Result<Vec<(Uuid, Millis, Cid)>, StoreError> {
+fn same_deals(store: &dyn Store, uuid: Uuid, cid: &Cid) -> Result<Vec<KnownDeal>, StoreError> {
     let mut found = Vec::new();
     if let Some(same) = store.by_chain_cid(cid)?
         && let Some(deal) = store.deal(same)?
@@ -170,7 +229,7 @@ fn transfer_host(params: &DealParams) -> Result<String, Refusal> {
     }
     match parse_params(&params.transfer.kind, &params.transfer.params) {
         Ok((_, host)) => Ok(host),
-        Err(error) => Err(Refusal::plain(format!(
+        Err(error) => Err(Refusal::at_fault(format!(
             "server error: get deal transfer host: {}",
             params_text(&error)
         ))),
@@ -181,8 +240,6 @@ fn transfer_host(params: &DealParams) -> Result<String, Refusal> {
 fn params_text(error: &ParamsError) -> String {
     match error {
         ParamsError::UnknownType(kind) => {
-            // Cut: the whole text must fit a message.
-            let kind: String = kind.chars().take(1_024).collect();
             format!("cannot parse params for unrecognized transfer type '{kind}'")
         }
         ParamsError::NotJson(why) => {

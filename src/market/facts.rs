@@ -1,16 +1,17 @@
 //! Gathers what the checks of a proposal need, in the time that a client waits.
 
 use super::ask::Asks;
+use super::external::Places;
 use super::{Parts, Settings, Snapshot, Threads};
 use crate::chain::ChainError;
 use crate::deal::Millis;
 use crate::deal::judge::{Fact, Facts, Verdict};
 use crate::filecoin::address::Protocol;
-use crate::filecoin::{Address, ClientDealProposal, TokenAmount};
+use crate::filecoin::{Address, ChainEpoch, ClientDealProposal, TokenAmount};
 use crate::threads::Busy;
 use futures::FutureExt;
 use futures::future::{BoxFuture, Shared};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -30,6 +31,10 @@ pub(super) struct Bench {
     pub(super) threads: Threads,
     pub(super) snapshot: Mutex<Snapshot>,
     pub(super) asks: Asks,
+    /// Running commands of external filters.
+    pub(super) filters: Places,
+    /// Miners whose sealer is being asked for its sectors.
+    counting: Mutex<BTreeSet<Address>>,
     bounds: Mutex<BTreeMap<(u64, bool), (Millis, TokenAmount)>>,
 }
 
@@ -58,12 +63,47 @@ impl Bench {
             threads,
             snapshot: Mutex::default(),
             asks: Asks::default(),
+            filters: Places::new(),
+            counting: Mutex::default(),
             bounds: Mutex::default(),
         }
     }
 
     pub(super) fn poll_millis(&self) -> Millis {
         u64::try_from(self.settings.chain_poll.as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// Has the sectors counted of each miner with an external filter, which wants to know. A sealer that has not
+    /// answered the last time is not asked again.
+    pub(super) fn count_sectors(self: &Arc<Self>) {
+        let filtered = self.settings.miners.iter();
+        for (miner, _) in filtered.filter(|(_, own)| own.filter.is_some()) {
+            if !lock(&self.counting).insert(miner.clone()) {
+                continue;
+            }
+            let (bench, of) = (Arc::clone(self), miner.clone());
+            let asked = self.threads.sealer.submit(move || {
+                let sealer = bench.parts.sealers.get(&of);
+                let counted = sealer.map(|sealer| sealer.summary());
+                let mut snapshot = lock(&bench.snapshot);
+                let view = snapshot.sectors.entry(of.clone()).or_default();
+                match counted {
+                    Some(Ok(states)) => view.states = Some((states, (bench.parts.now)())),
+                    Some(Err(error)) => view.error = Some(error.to_string()),
+                    None => view.error = Some(format!("no sealer belongs to {of}")),
+                }
+                drop(snapshot);
+                lock(&bench.counting).remove(&of);
+            });
+            if asked.is_err() {
+                lock(&self.counting).remove(miner);
+            }
+        }
+    }
+
+    /// Height of the head, unless it was read too long ago.
+    pub(super) fn head(&self) -> Fact<ChainEpoch> {
+        lock(&self.snapshot).fresh_head((self.parts.now)(), self.poll_millis())
     }
 
     /// Asks everything at the same time, under one deadline.
@@ -105,7 +145,7 @@ impl Bench {
             .map(|(miner, _)| miner.clone());
         Gathered {
             facts: Facts {
-                head: lock(&self.snapshot).fresh_head(now, self.poll_millis()),
+                head: self.head(),
                 signature: verdict,
                 miner,
                 collateral_min,

@@ -207,6 +207,7 @@ impl Handle {
 
     /// Stops: takes nothing more, lets passes save, and returns when everything is durable.
     pub async fn stop(&self) {
+        self.stop_filters().await;
         let (reply, stopped) = oneshot::channel();
         if self.inputs.send(Input::Stop(reply)).await.is_ok() {
             // Dropped without an answer means that it has ended too.

@@ -2,7 +2,7 @@
 
 use crate::chain::{ChainError, Outcome};
 use crate::deal::step::{Event, Setback, Verb};
-use crate::deal::{Deal, Import, Millis, Refusal};
+use crate::deal::{Deal, Import, Ledger, Millis, Refusal};
 use crate::filecoin::Address;
 use crate::market::import::Look;
 use crate::market::late::Whereabouts;
@@ -23,6 +23,8 @@ pub(super) enum Input {
     Import(Vec<(Uuid, Import)>, oneshot::Sender<AllPlaced>),
     /// Publish what waits, now; answered with the number of deals.
     PublishNow(oneshot::Sender<usize>),
+    /// What a miner's live deals hold.
+    Holdings(Address, oneshot::Sender<Holdings>),
     /// A live deal as it is now.
     Look(Uuid, oneshot::Sender<Option<Box<Deal>>>),
     /// Stop: save and end.
@@ -44,12 +46,23 @@ pub(super) type Placed = Result<u64, String>;
 /// What became of each import of a call; nothing where the deal is not live.
 pub(super) type AllPlaced = Vec<Option<Placed>>;
 
+/// What live deals hold, as an external filter is told it.
+pub(super) struct Holdings {
+    /// Sums over live deals.
+    pub ledger: Ledger,
+    /// Bytes that lie in the staging area.
+    pub staged: u64,
+}
+
+/// A deal that exists already: its UUID, when it was accepted, its chain identity.
+pub(super) type KnownDeal = (Uuid, Millis, Cid);
+
 /// A proposal that passed its checks.
 pub(super) struct Candidate {
     /// The deal as it would be stored.
     pub deal: Deal,
     /// Deals that the database has with the same identity or UUID.
-    pub known: Vec<(Uuid, Millis, Cid)>,
+    pub known: Vec<KnownDeal>,
     /// Bytes free on the staging disk.
     pub disk_free: u64,
     /// Told the answer after the commit.

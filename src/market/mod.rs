@@ -17,9 +17,11 @@
 mod accept;
 pub mod admin;
 mod ask;
+mod command;
 mod confirm;
 mod disk;
 mod events;
+mod external;
 mod facts;
 mod files;
 mod handle;
@@ -42,13 +44,14 @@ mod tests;
 pub use ask::{AskChange, AskExpiry, FirstAsk};
 pub use disk::{Disk, Found, SystemDisk};
 pub use events::{DealEvent, Events};
+pub use external::{Filter, FilterCommand};
 pub(crate) use facts::lock;
 pub use files::Files;
 pub use handle::{Handle, ReadError};
 pub use import::{IMPORTS_MAX, ImportQueue};
 pub use inputs::Wish;
 pub use keep::Kept;
-pub use snapshot::{MinerView, Snapshot};
+pub use snapshot::{MinerView, SectorsView, Snapshot};
 
 use crate::chain::Chain;
 use crate::deal::{Millis, Terms};
@@ -72,6 +75,8 @@ pub struct MinerSettings {
     pub publish_period: Duration,
     /// The ask that it starts with.
     pub first_ask: FirstAsk,
+    /// Its external filter, if it has one.
+    pub filter: Option<Filter>,
 }
 
 /// What the market is told once at start.

@@ -271,14 +271,20 @@ impl Market {
         let submitted = self.threads.chain.submit(move || {
             let miners: Vec<Address> = bench.settings.miners.keys().cloned().collect();
             let last = lock(&bench.snapshot).clone();
-            let seen = snapshot::look(bench.parts.chain.as_ref(), &miners, &*bench.parts.now, last);
-            *lock(&bench.snapshot) = seen.clone();
+            let mut seen =
+                snapshot::look(bench.parts.chain.as_ref(), &miners, &*bench.parts.now, last);
+            let mut snapshot = lock(&bench.snapshot);
+            // The sealers may have answered meanwhile.
+            seen.sectors = std::mem::take(&mut snapshot.sectors);
+            *snapshot = seen.clone();
+            drop(snapshot);
             bench.prepare_asks();
             let _ = told.try_send(Report::Snapshot(Box::new(seen)));
         });
         if submitted.is_err() {
             self.looking = false;
         }
+        self.bench.count_sectors();
         for (message, uuids) in self.messages.due() {
             let deals: Vec<&Deal> = uuids
                 .iter()

@@ -14,6 +14,15 @@ pub struct MinerView {
     pub at: Millis,
 }
 
+/// A miner's sectors as its sealer last counted them.
+#[derive(Debug, Clone, Default)]
+pub struct SectorsView {
+    /// Number of sectors in each state and when they were counted.
+    pub states: Option<(BTreeMap<String, u64>, Millis)>,
+    /// What the last look failed with.
+    pub error: Option<String>,
+}
+
 /// The last look at the chain.
 #[derive(Debug, Clone, Default)]
 pub struct Snapshot {
@@ -21,6 +30,8 @@ pub struct Snapshot {
     pub head: Option<(ChainEpoch, Millis)>,
     /// The miners; what could not be read keeps its last value and age.
     pub miners: BTreeMap<Address, MinerView>,
+    /// The sectors of those miners that have an external filter: nothing else asks for them.
+    pub sectors: BTreeMap<Address, SectorsView>,
     /// What the last look failed with.
     pub error: Option<String>,
 }
@@ -56,6 +67,25 @@ impl Snapshot {
         match self.miners.get(miner) {
             Some(view) if now.abs_diff(view.at) <= age_max(poll) => Ok(view),
             _ => Err(self.why()),
+        }
+    }
+
+    /// A miner's sectors by state, unless they were counted too long ago.
+    ///
+    /// # Errors
+    /// Why there is none, for the log.
+    pub fn fresh_sectors(
+        &self,
+        miner: &Address,
+        now: Millis,
+        poll: Millis,
+    ) -> Result<BTreeMap<String, u64>, String> {
+        let view = self.sectors.get(miner);
+        match view.and_then(|view| view.states.as_ref()) {
+            Some((states, at)) if now.abs_diff(*at) <= age_max(poll) => Ok(states.clone()),
+            _ => Err(view
+                .and_then(|view| view.error.clone())
+                .unwrap_or_else(|| "the sealer has not answered yet".to_owned())),
         }
     }
 

@@ -19,7 +19,7 @@ mod sealers;
 mod tickets;
 
 use crate::chain::Lotus;
-use crate::config::{Config, MinerConfig};
+use crate::config::{Config, MinerConfig, SETTINGS};
 use crate::deal::Terms;
 use crate::market::admin::Admin;
 use crate::market::{self, Files, Handle, MinerSettings, Parts, Settings, SystemDisk, Threads};
@@ -288,10 +288,14 @@ fn miner_settings(config: &Config, miner: &MinerConfig) -> MinerSettings {
             verified: miner.consider_verified,
             unverified: miner.consider_unverified,
             blocklist: miner.piece_blocklist.iter().copied().collect(),
+            clients_allowed: miner.clients_allowed.iter().cloned().collect(),
+            clients_denied: miner.clients_denied.iter().cloned().collect(),
             seal_duration: miner.expected_seal_duration,
             start_delay_max: miner.start_delay_max,
             sealing_buffer: miner.sealing_buffer,
             staging_bytes_max: config.staging_bytes_max,
+            staging_host_percent: u64::try_from(config.staging_host_percent_max).unwrap_or(0),
+            staging_client_bytes_max: config.staging_client_bytes_max,
             deals_per_message: u64::try_from(miner.publish_deals_max).unwrap_or(u64::MAX),
             publish_fee_max: miner.publish_fee_max.clone(),
             confidence: miner.publish_confidence,
@@ -305,5 +309,19 @@ fn miner_settings(config: &Config, miner: &MinerConfig) -> MinerSettings {
             min_piece_size: miner.piece_size_min,
             max_piece_size: miner.piece_size_max,
         },
+        filter: miner.filter.clone().map(|command| market::Filter {
+            command,
+            time_out: miner.filter_timeout,
+            late_accepts: miner.filter_late_accepts,
+            hidden: secrets(),
+        }),
     }
+}
+
+/// Names of the variables that hold secrets or say where they are.
+fn secrets() -> Vec<String> {
+    let secret = SETTINGS.iter().filter(|setting| setting.secret);
+    secret
+        .flat_map(|setting| [setting.name.to_owned(), format!("{}_FILE", setting.name)])
+        .collect()
 }

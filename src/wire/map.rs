@@ -28,17 +28,17 @@ pub(super) fn put_key(out: &mut Out, key: &'static str) {
 /// Writes a text, cut at the last character that ends within [`MAX_TEXT_BYTES`]: a longer one would end the
 /// reference's encoder in the middle of the map (spec boost-mk12 1.2).
 pub(super) fn put_text(out: &mut Out, text: &str) {
-    cbor::put_text(out, truncated(text));
+    cbor::put_text(out, cut_text(text, MAX_TEXT_BYTES));
 }
 
-/// The longest prefix of whole characters that fits into [`MAX_TEXT_BYTES`].
-fn truncated(text: &str) -> &str {
-    if text.len() <= MAX_TEXT_BYTES {
+/// The longest prefix of whole characters that has at most `max` bytes.
+pub fn cut_text(text: &str, max: usize) -> &str {
+    if text.len() <= max {
         return text;
     }
     // A character has at most four bytes, so one of the last four places is a boundary.
     (0..4)
-        .find_map(|back| text.get(..MAX_TEXT_BYTES.saturating_sub(back)))
+        .find_map(|back| text.get(..max.saturating_sub(back)))
         .unwrap_or_default()
 }
 

@@ -31,7 +31,7 @@ pub use ask::{AskRequest, AskResponse, SignedAsk, StorageAsk};
 pub use deal::{DealParams, DealResponse, MAX_PARAMS_BYTES, Transfer};
 pub(crate) use item::ItemReader;
 pub use item::{ItemLimits, SMALL_ITEM_BYTES, read_item};
-pub use map::MAX_TEXT_BYTES;
+pub use map::{MAX_TEXT_BYTES, cut_text};
 pub use status::{DealStatus, DealStatusRequest, DealStatusResponse};
 pub use transports::{MAX_TRANSPORTS_BYTES, Transport, Transports};
 

@@ -5,6 +5,7 @@ mod shown;
 mod values;
 
 use super::*;
+use crate::market::FilterCommand;
 
 /// The least that `run` needs.
 const LEAST: [(&str, &str); 4] = [
@@ -68,6 +69,8 @@ fn the_least_gives_the_documented_defaults() {
     assert_eq!((config.public_url, config.sealer_url), (None, None));
     assert_eq!(config.chain_poll, Duration::from_secs(30));
     assert_eq!(config.staging_bytes_max, 100 << 30);
+    assert_eq!(config.staging_client_bytes_max, 0);
+    assert_eq!(config.staging_host_percent_max, 0);
     assert_eq!(config.keep_pieces_bytes_max, 100 << 30);
     assert_eq!(config.transfers_max, 2);
     assert_eq!(config.db_cache_bytes, 8 << 20);
@@ -90,6 +93,11 @@ fn the_least_gives_the_documented_defaults() {
         consider_verified: true,
         consider_unverified: true,
         piece_blocklist: Vec::new(),
+        clients_allowed: Vec::new(),
+        clients_denied: Vec::new(),
+        filter: None,
+        filter_timeout: Duration::from_secs(1),
+        filter_late_accepts: false,
         ask_price: TokenAmount::from_atto(50_000_000),
         ask_verified_price: TokenAmount::from_atto(5_000_000),
         piece_size_min: 256,
@@ -162,6 +170,8 @@ fn every_setting_reaches_its_place() {
         ("CORACLE_PUBLIC_URL", "https://sp.example.net/"),
         ("CORACLE_SEALER_URL", "http://10.0.0.9:7777"),
         ("CORACLE_STAGING_BYTES_MAX", "1GiB"),
+        ("CORACLE_STAGING_CLIENT_BYTES_MAX", "256MiB"),
+        ("CORACLE_STAGING_HOST_PERCENT_MAX", "40"),
         ("CORACLE_KEEP_PIECES_BYTES_MAX", "0"),
         ("CORACLE_TRANSFERS_MAX", "64"),
         (
@@ -200,6 +210,8 @@ fn every_setting_reaches_its_place() {
     assert_eq!(config.public_url.as_deref(), Some("https://sp.example.net"));
     assert_eq!(config.sealer_url.as_deref(), Some("http://10.0.0.9:7777"));
     assert_eq!(config.staging_bytes_max, 1 << 30);
+    assert_eq!(config.staging_client_bytes_max, 256 << 20);
+    assert_eq!(config.staging_host_percent_max, 40);
     assert_eq!(config.keep_pieces_bytes_max, 0);
     assert_eq!(config.transfers_max, 64);
     assert_eq!(
@@ -229,6 +241,11 @@ fn every_setting_of_a_miner_reaches_its_place() {
         ("CORACLE_CONSIDER_VERIFIED", "0"),
         ("CORACLE_CONSIDER_UNVERIFIED", "off"),
         ("CORACLE_PIECE_BLOCKLIST", blocked),
+        ("CORACLE_CLIENTS_ALLOWED", "f05, t06"),
+        ("CORACLE_CLIENTS_DENIED", "f07"),
+        ("CORACLE_FILTER", "jq -e '.IsOffline, true'"),
+        ("CORACLE_FILTER_TIMEOUT", "1m"),
+        ("CORACLE_FILTER_LATE", "accept"),
         ("CORACLE_ASK_PRICE", "0"),
         ("CORACLE_ASK_VERIFIED_PRICE", "7 attoFIL"),
         ("CORACLE_PIECE_SIZE_MIN", "1KiB"),
@@ -250,6 +267,11 @@ fn every_setting_of_a_miner_reaches_its_place() {
         consider_verified: false,
         consider_unverified: false,
         piece_blocklist: vec![blocked.parse().unwrap()],
+        clients_allowed: vec![Address::id(5), Address::id(6)],
+        clients_denied: vec![Address::id(7)],
+        filter: Some(FilterCommand("jq -e '.IsOffline, true'".to_owned())),
+        filter_timeout: Duration::from_secs(60),
+        filter_late_accepts: true,
         ask_price: TokenAmount::zero(),
         ask_verified_price: TokenAmount::from_atto(7),
         piece_size_min: 1_024,
@@ -450,4 +472,28 @@ fn a_command_needs_only_the_place() {
     let wrong = Place::from_env(vars(&[("HOME", "/x"), ("CORACLE_ADMIN_LISTEN", "here")]));
     assert_eq!(wrong.unwrap_err().name, "CORACLE_ADMIN_LISTEN");
     assert_eq!(Place::from_env(vars(&[])).unwrap_err().name, "CORACLE_HOME");
+}
+
+#[test]
+fn a_filter_s_command_is_not_in_debug_output_and_its_time_is_bounded() {
+    let config = good(&[("CORACLE_FILTER", "ask --token S3cr3t")]);
+    assert!(!format!("{config:?}").contains("S3cr3t"));
+    assert_eq!(
+        errors(&[
+            ("CORACLE_FILTER_TIMEOUT", "61s"),
+            ("CORACLE_FILTER_LATE", "perhaps"),
+            ("CORACLE_CLIENTS_DENIED", "f07,me"),
+            ("CORACLE_STAGING_HOST_PERCENT_MAX", "101"),
+        ])
+        .iter()
+        .filter_map(|line| line.split(" is ").next())
+        .collect::<Vec<_>>(),
+        [
+            "CORACLE_CLIENTS_DENIED: \"me\"",
+            "CORACLE_FILTER_TIMEOUT: \"61s\"",
+            "CORACLE_FILTER_LATE: \"perhaps\"",
+            "CORACLE_STAGING_HOST_PERCENT_MAX: \"101\"",
+        ]
+    );
+    assert_eq!(errors(&[("CORACLE_FILTER_TIMEOUT", "0s")]).len(), 1);
 }

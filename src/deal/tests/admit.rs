@@ -1,9 +1,9 @@
 //! Admission (spec boost-mk12 3.3; edge cases 50, 52, 54).
 
-use super::samples::{HEAD, NOW, atto, proposal, uuid};
+use super::samples::{HEAD, NOW, atto, offline, online, uuid};
 use crate::deal::admit::{DISK_MARGIN, Known, Room, admit, go_time};
 use crate::deal::ledger::Ledger;
-use crate::deal::{Refusal, Terms};
+use crate::deal::{Deal, Refusal, Terms};
 
 const GIB: u64 = 1 << 30;
 
@@ -14,6 +14,8 @@ fn room() -> Room {
         same_uuid: None,
         head: HEAD,
         ledger: Ledger::default(),
+        host_staging: 0,
+        client_staging: 0,
         escrow_available: atto(1_000),
         publish_balance: atto(50_000_000_000_000_000_i64),
         reserved_by_others: atto(0),
@@ -21,15 +23,22 @@ fn room() -> Room {
     }
 }
 
+/// An online deal of this size.
+fn deal(size: u64) -> Deal {
+    let mut deal = online();
+    deal.request.size = size;
+    deal
+}
+
 fn answer(room: &Room, terms: &Terms) -> Result<(), Refusal> {
-    admit(&proposal(), false, GIB, room, terms)
+    admit(&deal(GIB), room, terms)
 }
 
 #[track_caller]
 fn check(change: impl FnOnce(&mut Room, &mut Terms), expected: &str) {
     let (mut room, mut terms) = (room(), Terms::default());
     change(&mut room, &mut terms);
-    let told = answer(&room, &terms).map_err(|refusal| refusal.client);
+    let told = answer(&room, &terms).map_err(|refusal| refusal.client().to_owned());
     assert_eq!(told.err().unwrap_or_default(), expected);
 }
 
@@ -174,7 +183,7 @@ fn the_disk_keeps_its_margin() {
     check(|room, _| room.disk_free = GIB + DISK_MARGIN - 1, SPACE);
     let (mut room, terms) = (room(), Terms::default());
     room.disk_free = u64::MAX;
-    let huge = admit(&proposal(), false, u64::MAX, &room, &terms);
+    let huge = admit(&deal(u64::MAX), &room, &terms);
     assert_eq!(huge, Ok(()), "saturates instead of wrapping to nothing");
 }
 
@@ -185,14 +194,14 @@ fn an_offline_deal_reserves_nothing() {
     room.escrow_available = atto(0);
     room.publish_balance = atto(0);
     room.disk_free = 0;
-    assert_eq!(admit(&proposal(), true, 0, &room, &terms), Ok(()));
+    assert_eq!(admit(&offline(), &room, &terms), Ok(()));
 }
 
 #[test]
 fn the_log_names_the_amounts() {
     let (mut room, terms) = (room(), Terms::default());
     room.escrow_available = atto(0);
-    let log = answer(&room, &terms).unwrap_err().log;
+    let log = answer(&room, &terms).unwrap_err().log().to_owned();
     assert!(log.contains("0.000000000000001 FIL"), "{log}");
     assert!(log.contains("add funds"), "{log}");
 }

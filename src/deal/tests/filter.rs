@@ -1,6 +1,6 @@
 //! The built-in filter (spec boost-mk12 3.4; edge cases 40, 48, 49).
 
-use super::samples::{HEAD, START, proposal};
+use super::samples::{self, HEAD, START, online, proposal};
 use crate::deal::Terms;
 use crate::deal::filter::filter;
 use crate::filecoin::DealProposal;
@@ -9,9 +9,16 @@ type Change = fn(&mut DealProposal, &mut Terms);
 
 #[track_caller]
 fn check(offline: bool, change: Change, expected: &str) {
-    let (mut proposal, mut terms) = (proposal(), Terms::default());
-    change(&mut proposal, &mut terms);
-    let told = filter(&proposal, offline, HEAD, &terms).map_err(|refusal| refusal.client);
+    let (mut deal, mut terms) = (
+        if offline {
+            samples::offline()
+        } else {
+            online()
+        },
+        Terms::default(),
+    );
+    change(&mut deal.signed.proposal, &mut terms);
+    let told = filter(&deal, HEAD, &terms).map_err(|refusal| refusal.client().to_owned());
     assert_eq!(told.err().unwrap_or_default(), expected);
 }
 
@@ -76,12 +83,12 @@ fn sealing_needs_its_time() {
     check(
         false,
         |deal, _| deal.start_epoch = HEAD + 2_879,
-        "cannot seal a sector before 102879",
+        "cannot seal a sector before 102879: earliest acceptable start epoch is 102880",
     );
     check(
         true,
         |deal, _| deal.start_epoch = HEAD,
-        "cannot seal a sector before 100000",
+        "cannot seal a sector before 100000: earliest acceptable start epoch is 102880",
     );
     let at_once: Change = |deal, terms| {
         deal.start_epoch = HEAD;
@@ -111,16 +118,19 @@ fn extreme_settings_do_not_overflow() {
     check(
         false,
         patient,
-        &format!("cannot seal a sector before {START}"),
+        &format!(
+            "cannot seal a sector before {START}: earliest acceptable start epoch is {}",
+            i64::MAX
+        ),
     );
 }
 
 #[test]
 fn the_log_has_the_numbers() {
-    let mut proposal = proposal();
-    proposal.start_epoch = HEAD + 10;
-    let refusal = filter(&proposal, false, HEAD, &Terms::default()).unwrap_err();
+    let mut deal = online();
+    deal.signed.proposal.start_epoch = HEAD + 10;
+    let refusal = filter(&deal, HEAD, &Terms::default()).unwrap_err();
     for number in ["100010", "100000", "2880", "102880"] {
-        assert!(refusal.log.contains(number), "{}", refusal.log);
+        assert!(refusal.log().contains(number), "{}", refusal.log());
     }
 }

@@ -25,7 +25,7 @@ fn verdict(fault: Fault) -> String {
 fn text(params: &DealParams, facts: &Facts) -> String {
     match judge(params, facts) {
         Ok(()) => String::new(),
-        Err(refusal) => refusal.client,
+        Err(refusal) => refusal.client().to_owned(),
     }
 }
 
@@ -191,12 +191,13 @@ fn the_log_knows_the_inner_error_and_the_client_does_not() {
     facts.signature = Verdict::Unknown("no route to the node".to_owned());
     let refusal = judge(&params, &facts).unwrap_err();
     assert_eq!(
-        refusal.client,
+        refusal.client(),
         "failed validation: server error: validating signature"
     );
     assert_eq!(
-        refusal.log,
-        "failed validation: server error: validating signature: no route to the node"
+        refusal.log(),
+        "failed validation: server error: validating signature: no route to the node; \
+         see that the chain node of FULLNODE_API_INFO is up, in sync and quick enough"
     );
 }
 
@@ -386,13 +387,16 @@ fn an_ask_holds_until_its_expiry() {
     let mut params = params();
     proposal(&mut params).price_per_epoch = atto(0);
     let refusal = judge(&params, &facts).expect_err("expired");
-    assert_eq!(refusal.client, "failed validation: storage ask has expired");
+    assert_eq!(
+        refusal.client(),
+        "failed validation: storage ask has expired"
+    );
     assert!(
         refusal
-            .log
+            .log()
             .contains("f01000 expired at epoch 99995, the head is 100000"),
         "{}",
-        refusal.log
+        refusal.log()
     );
 }
 
@@ -442,8 +446,8 @@ fn a_transfer_must_fit_its_piece() {
     };
     assert_eq!(sized(1, false), Ok(()));
     assert_eq!(sized(2_032, false), Ok(()));
-    assert_eq!(sized(0, false).unwrap_err().client, text(0));
-    assert_eq!(sized(2_033, false).unwrap_err().client, text(2_033));
-    assert_eq!(sized(u64::MAX, false).unwrap_err().client, text(u64::MAX));
+    assert_eq!(sized(0, false).unwrap_err().client(), text(0));
+    assert_eq!(sized(2_033, false).unwrap_err().client(), text(2_033));
+    assert_eq!(sized(u64::MAX, false).unwrap_err().client(), text(u64::MAX));
     assert_eq!(sized(0, true), Ok(()));
 }

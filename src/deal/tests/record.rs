@@ -181,7 +181,7 @@ prop_compose! {
         numbers in any::<(u64, Option<u128>, Option<[u8; 8]>, Option<u64>, Option<(u64, u64)>, u32)>(),
         texts in any::<[String; 2]>(),
         switches in any::<[bool; 3]>(),
-        received in any::<u64>(),
+        (received, id) in (any::<u64>(), proptest::option::of(0..u64::MAX / 2)),
         on_chain in (any::<Option<i64>>(), proptest::option::of((endings(), any::<i64>()))),
         hold in prop_oneof![
             Just(Hold::None),
@@ -204,6 +204,7 @@ prop_compose! {
                 signature: Signature { kind: SignatureKind::Bls, data: signature },
             },
             client_key: client_key().address(),
+            client_id: id.map(Address::id),
             request,
             import: import.map(|(path, delete_after, place, begun)| {
                 Import { path, delete_after, place, begun }
@@ -265,6 +266,8 @@ fn version_1_is_read_for_ever() {
 /// What the stored record holds; every field has a value of its own.
 fn kept() -> Deal {
     let mut deal = at(Checkpoint::IndexedAndAnnounced);
+    // A later field: the first release did not store it.
+    deal.client_id = None;
     let mut proposal = deal.signed.proposal.clone();
     proposal.label = Label::Bytes(vec![0xff, 0x00]);
     deal.signed = crate::filecoin::ClientDealProposal {

@@ -136,9 +136,8 @@ pub fn online() -> Deal {
         data_root: params.data_root.expect("set above").to_string(),
         peer: "12D3KooWSample".to_owned(),
     };
-    let chain_cid = signed.proposal.chain_cid(&client_id(), &miner());
     let key = client_key().address();
-    Deal::accepted(params.uuid, NOW, signed, chain_cid, key, request)
+    Deal::accepted(params.uuid, NOW, signed, key, client_id(), request)
 }
 
 /// An offline deal that waits for its data.

@@ -3,16 +3,15 @@
 use super::Market;
 use super::storing::Ticket;
 use crate::deal::admit::{self, Known, Room};
-use crate::deal::ledger::Ledger;
+use crate::deal::ledger::{self, Ledger};
 use crate::deal::step::{Event, Live, step};
-use crate::deal::{Checkpoint, Deal, Millis, Refusal};
+use crate::deal::{Checkpoint, Deal, Refusal};
 use crate::filecoin::{Address, TokenAmount};
 use crate::market::Snapshot;
 use crate::market::facts::lock;
 use crate::market::handle::Answer;
-use crate::market::inputs::Candidate;
+use crate::market::inputs::{Candidate, Holdings, KnownDeal};
 use crate::store::{Write, log_line};
-use cid::Cid;
 use futures::channel::oneshot;
 use std::collections::BTreeMap;
 use uuid::Uuid;
@@ -36,10 +35,9 @@ impl Market {
         }
         let admitted = self.room(&deal, &known, disk_free).and_then(|room| {
             let Some(miner) = self.settings.miners.get(deal.miner()) else {
-                return Err(Refusal::plain("server error: the miner is not ours"));
+                return Err(not_ours(deal.miner()));
             };
-            let (offline, size) = (deal.request.offline, deal.request.size);
-            admit::admit(deal.proposal(), offline, size, &room, &miner.terms)
+            admit::admit(&deal, &room, &miner.terms)
         });
         if let Err(refusal) = admitted {
             let _ = reply.send(Err(refusal));
@@ -103,23 +101,19 @@ impl Market {
     pub(super) fn room(
         &self,
         deal: &Deal,
-        known: &[(Uuid, Millis, Cid)],
+        known: &[KnownDeal],
         disk_free: u64,
     ) -> Result<Room, Refusal> {
         let now = (self.parts.now)();
         let poll = self.bench.poll_millis();
-        let away = |why: String| {
-            Refusal::with_log(
-                "server error: tag funds",
-                format!("server error: tag funds: {why}"),
-            )
-        };
+        let client = deal.client();
+        let away = |why: String| Refusal::server_error("tag funds", &why);
         let snapshot = lock(&self.bench.snapshot);
         let head = snapshot.fresh_head(now, poll).map_err(away)?;
         let miner = snapshot
             .fresh_miner(deal.miner(), now, poll)
             .map_err(away)?;
-        let find = |same: &dyn Fn(&(Uuid, Millis, Cid)) -> bool| {
+        let find = |same: &dyn Fn(&KnownDeal) -> bool| {
             known
                 .iter()
                 .find(|known| same(known))
@@ -132,7 +126,11 @@ impl Market {
             same_proposal: find(&|(_, _, cid)| *cid == deal.chain_cid),
             same_uuid: find(&|(uuid, _, _)| *uuid == deal.uuid),
             head,
-            ledger: Ledger::of(self.live.values().map(|live| &live.deal), deal.miner()),
+            ledger: Ledger::of(self.deals(), deal.miner()),
+            host_staging: ledger::staging_of(self.deals(), |other| {
+                other.request.host == deal.request.host
+            }),
+            client_staging: ledger::staging_of(self.deals(), |other| other.is_of(&client)),
             escrow_available: miner.facts.escrow_available.clone(),
             publish_balance: miner.facts.publish_balance.clone(),
             reserved_by_others: self.reserved_by_others(deal.miner(), &snapshot),
@@ -150,18 +148,36 @@ impl Market {
         let mut reserved = TokenAmount::default();
         for (other, own) in &self.settings.miners {
             if other != miner && wallet(other).is_some() && wallet(other) == wallet(miner) {
-                let deals = self.live.values().map(|live| &live.deal);
-                let needed = Ledger::of(deals, other).publish_reserve(0, &own.terms);
+                let needed = Ledger::of(self.deals(), other).publish_reserve(0, &own.terms);
                 reserved = &reserved + &needed;
             }
         }
         reserved
     }
 
+    /// What the live deals hold, as this miner sees it.
+    pub(super) fn holdings(&self, miner: &Address) -> Holdings {
+        let staged = self
+            .deals()
+            .filter(|deal| ledger::staging_bytes(deal) > 0)
+            .map(|deal| match deal.payload_size {
+                0 => self.passes.progress.bytes(deal.uuid),
+                whole => whole,
+            });
+        Holdings {
+            ledger: Ledger::of(self.deals(), miner),
+            staged: staged.fold(0, u64::saturating_add),
+        }
+    }
+
+    /// All live deals.
+    fn deals(&self) -> impl Iterator<Item = &Deal> {
+        self.live.values().map(|live| &live.deal)
+    }
+
     /// Bytes that accepted deals have yet to bring to the disk.
     fn outstanding(&self) -> u64 {
-        let deals = self.live.values().map(|live| &live.deal);
-        deals
+        self.deals()
             .filter(|deal| deal.checkpoint == Checkpoint::Accepted && !deal.request.offline)
             .map(|deal| {
                 let arrived = self.passes.progress.bytes(deal.uuid);
@@ -193,8 +209,15 @@ impl Market {
     }
 }
 
+fn not_ours(miner: &Address) -> Refusal {
+    Refusal::server_error(
+        "the miner is not ours",
+        &format!("CORACLE_MINERS does not name {miner}"),
+    )
+}
+
 /// Deals of a candidate's kind that are in memory, beside those that the database has.
-fn known_deals(live: &BTreeMap<Uuid, Live>, candidate: &Candidate) -> Vec<(Uuid, Millis, Cid)> {
+fn known_deals(live: &BTreeMap<Uuid, Live>, candidate: &Candidate) -> Vec<KnownDeal> {
     let mut known = candidate.known.clone();
     for live in live.values() {
         let deal = &live.deal;

@@ -143,7 +143,7 @@ impl Market {
     fn funds_in(&self, deal: &Deal, room: &Result<Room, Refusal>) -> Result<(), Event> {
         let waits = |what: &str, refusal: &Refusal| Event::ImportWaits {
             what: what.to_owned(),
-            why: refusal.log.clone(),
+            why: refusal.log().to_owned(),
         };
         let room = room
             .as_ref()

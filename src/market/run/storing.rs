@@ -185,8 +185,5 @@ impl Market {
 }
 
 fn not_saved(error: &StoreError) -> Refusal {
-    Refusal::with_log(
-        "server error: save to db",
-        format!("server error: save to db: {error}"),
-    )
+    Refusal::server_error("save to db", &error.to_string())
 }

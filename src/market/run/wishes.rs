@@ -15,6 +15,9 @@ impl Market {
             Input::PublishNow(told) => {
                 let _ = told.send(self.publish_due(true));
             }
+            Input::Holdings(miner, told) => {
+                let _ = told.send(self.holdings(&miner));
+            }
             Input::Look(uuid, told) => self.show(uuid, told),
             // Taken by the loop itself.
             Input::Stop(_) => {}

@@ -257,7 +257,11 @@ fn proposals_are_judged_and_filtered() {
         let mut proposal = early.proposal.unwrap().proposal;
         proposal.start_epoch = HEAD + 2_879;
         early.proposal = Some(samples::sign(proposal));
-        check(early, "cannot seal a sector before 102879").await;
+        check(
+            early,
+            "cannot seal a sector before 102879: earliest acceptable start epoch is 102880",
+        )
+        .await;
         check(world.offline(1).0, "miner is not accepting offline storage deals").await;
         // Edge case 6: no transfer at all.
         let mut bare = world.online(1);

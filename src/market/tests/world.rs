@@ -66,6 +66,7 @@ fn miner_settings() -> MinerSettings {
         },
         publish_period: Duration::ZERO,
         first_ask: FirstAsk::default(),
+        filter: None,
     }
 }
 
