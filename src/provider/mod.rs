@@ -18,6 +18,9 @@ mod protocols;
 mod sealers;
 mod tickets;
 
+#[cfg(test)]
+mod tests;
+
 use crate::chain::Lotus;
 use crate::config::{Config, MinerConfig, SETTINGS};
 use crate::deal::Terms;

@@ -221,10 +221,12 @@ impl Handle {
         changed.unwrap_or_else(|busy| Err(busy.to_string()))
     }
 
-    /// The asks of all miners that were seen on chain.
+    /// The asks of all miners that were seen on chain, by their numbers.
     pub fn asks(&self) -> Vec<StoredAsk> {
         let known = lock(&self.bench.asks.known);
-        known.values().map(|known| known.ask.clone()).collect()
+        let mut asks: Vec<StoredAsk> = known.values().map(|known| known.ask.clone()).collect();
+        asks.sort_by_key(|ask| ask.terms.miner.actor_id());
+        asks
     }
 
     /// A miner's ask; none for a miner that is not ours, or not seen on chain yet.
