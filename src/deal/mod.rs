@@ -32,6 +32,7 @@ mod refusal;
 pub mod status;
 pub mod step;
 pub mod terms;
+mod versioned;
 pub mod wait;
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 //! A record is one byte of format version and a CBOR map with integer keys, so that a newer binary reads every older
 //! record. A field that is added later must have a default (`#[cbor(default)]` or `Option`).
 
+use super::versioned::malformed;
 use super::{Checkpoint, Client, Millis};
 use crate::filecoin::{Address, ChainEpoch, ClientDealProposal, DealProposal};
 use cid::Cid;
@@ -10,8 +11,7 @@ use minicbor::{Decode, Encode};
 use std::fmt;
 use uuid::Uuid;
 
-/// Format version that this binary writes.
-pub const VERSION: u8 = 1;
+pub use super::versioned::{RecordError, VERSION, read_versioned, versioned};
 
 /// Where an offline deal's data was put by the operator.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Encode, Decode)]
@@ -294,33 +294,6 @@ struct RecordV1 {
     client_id: Option<Vec<u8>>,
 }
 
-/// A stored record could not be read.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum RecordError {
-    /// Written by a newer release.
-    Version(u8),
-    /// Damaged.
-    Malformed(String),
-}
-
-impl fmt::Display for RecordError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Version(version) => write!(
-                f,
-                "the record has format {version}, this release reads up to {VERSION}: use a newer release"
-            ),
-            Self::Malformed(what) => write!(f, "the record is damaged: {what}"),
-        }
-    }
-}
-
-impl std::error::Error for RecordError {}
-
-fn malformed(error: impl fmt::Display) -> RecordError {
-    RecordError::Malformed(error.to_string())
-}
-
 impl Deal {
     /// A deal that is accepted now; nothing has been done for it. The client's key and ID address are what the chain
     /// knows behind the address in the proposal.
@@ -478,33 +451,5 @@ impl Deal {
                 .transpose()
                 .map_err(malformed)?,
         })
-    }
-}
-
-/// A version byte and the value's CBOR.
-pub fn versioned<T: Encode<()>>(version: u8, value: &T) -> Vec<u8> {
-    let mut bytes = vec![version];
-    // Writing into a vector cannot fail.
-    if minicbor::encode(value, &mut bytes).is_err() {
-        bytes.truncate(1);
-    }
-    bytes
-}
-
-/// Reads what [`versioned`] wrote.
-///
-/// # Errors
-/// Damage, or a version above `newest`.
-pub fn read_versioned<'b, T: Decode<'b, ()>>(
-    newest: u8,
-    bytes: &'b [u8],
-) -> Result<T, RecordError> {
-    match bytes.split_first() {
-        Some((version, rest)) if *version >= 1 && *version <= newest => {
-            minicbor::decode(rest).map_err(malformed)
-        }
-        Some((0, _)) => Err(malformed("it has no version")),
-        Some((version, _)) => Err(RecordError::Version(*version)),
-        None => Err(malformed("empty")),
     }
 }
