@@ -22,7 +22,7 @@ use uuid::Uuid;
 const CLIENTS: usize = 64;
 
 /// Proposals of each client.
-const EACH: usize = 60;
+const EACH: usize = 160;
 
 /// Proposals of each client before the measuring begins: connections, caches, the first pages of the file.
 const WARM: usize = 3;
