@@ -88,11 +88,36 @@ fn list_row(deal: &Value) -> [String; 8] {
         number(deal, "piece_size").map_or_else(String::new, |size| Bytes(size).to_string()),
         received(deal),
         text(deal, "sector"),
-        // What a person looks for: the error, else what the sealer does.
-        Some(text(deal, "error"))
-            .filter(|e| !e.is_empty())
-            .unwrap_or_else(|| text(deal, "sealing")),
+        note(deal),
     ]
+}
+
+/// What a person looks for: the error, else what is known of the deal on chain, else what the sealer does, else what is
+/// waited for.
+fn note(deal: &Value) -> String {
+    let waits = text(deal, "waits_for");
+    let late = deal.get("late").and_then(Value::as_bool) == Some(true) && !waits.is_empty();
+    let on_chain = match (text(deal, "on_chain"), number(deal, "ended_epoch")) {
+        (word, Some(epoch)) if !word.is_empty() => format!("{word} at epoch {epoch}"),
+        (word, _) => word,
+    };
+    let candidates = [
+        text(deal, "error"),
+        if late {
+            format!("start epoch passed, waits for {waits}")
+        } else {
+            String::new()
+        },
+        on_chain,
+        text(deal, "sealing"),
+        if waits.is_empty() {
+            String::new()
+        } else {
+            format!("waits for {waits}")
+        },
+    ];
+    let said = candidates.into_iter().find(|text| !text.is_empty());
+    said.unwrap_or_default()
 }
 
 /// `Offline`, or how much of the data is there.
@@ -249,6 +274,27 @@ mod tests {
         let mut deal = sample();
         deal["error"] = json!("no space\n\u{1b}[31m");
         assert_eq!(list_row(&deal)[7], "no space  [31m");
+    }
+
+    #[test]
+    fn the_note_says_what_is_known_best() {
+        let of = |value: Value| note(&value);
+        assert_eq!(of(json!({"waits_for": "import"})), "waits for import");
+        let mut deal = json!({"waits_for": "sealing", "sealing": "PreCommit1"});
+        assert_eq!(note(&deal), "PreCommit1");
+        deal["late"] = json!(true);
+        assert_eq!(note(&deal), "start epoch passed, waits for sealing");
+        let mut sealed =
+            json!({"waits_for": "", "sealing": "Proving", "late": true, "on_chain": ""});
+        assert_eq!(note(&sealed), "Proving");
+        sealed["on_chain"] = json!("active");
+        assert_eq!(note(&sealed), "active");
+        sealed["on_chain"] = json!("terminated");
+        sealed["ended_epoch"] = json!(77);
+        assert_eq!(note(&sealed), "terminated at epoch 77");
+        sealed["error"] = json!("an error");
+        assert_eq!(note(&sealed), "an error");
+        assert_eq!(of(json!({})), "");
     }
 
     #[test]

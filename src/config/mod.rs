@@ -127,6 +127,8 @@ pub struct Config {
     pub miner_api_info: Vec<String>,
     /// How often the chain's head is read.
     pub chain_poll: Duration,
+    /// How often a sealed deal is looked at on chain.
+    pub deal_watch: Duration,
     /// Bytes that deals may reserve in `staging`.
     pub staging_bytes_max: u64,
     /// Bytes of them that one client's deals may reserve; 0: no limit of its own.
@@ -251,6 +253,7 @@ impl Config {
             fullnode_api_info: String::new(),
             miner_api_info: Vec::new(),
             chain_poll: Duration::ZERO,
+            deal_watch: Duration::ZERO,
             staging_bytes_max: 0,
             staging_client_bytes_max: 0,
             staging_host_percent_max: 0,

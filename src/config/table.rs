@@ -411,6 +411,13 @@ pub static SETTINGS: &[Setting] = &[
         |config, text| put(&mut config.chain_poll, values::positive_duration(text)),
     ),
     provider(
+        "CORACLE_DEAL_WATCH",
+        "24h",
+        "duration",
+        "how often a sealed deal is looked at on chain until it ends; 3,600 deals an hour at most",
+        |config, text| put(&mut config.deal_watch, values::positive_duration(text)),
+    ),
+    provider(
         "CORACLE_DB_CACHE_BYTES",
         "8MiB",
         "bytes",

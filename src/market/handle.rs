@@ -6,12 +6,15 @@ use super::facts::Bench;
 use super::inputs::{Input, Wish};
 use super::passes::Progress;
 use super::{ImportQueue, Kept, Settings, Snapshot};
+use crate::deal::ledger::Ledger;
 use crate::deal::{Deal, Refusal};
+use crate::filecoin::Address;
 use crate::store::{Counts, Listing, LogLine, StoreError};
 use crate::threads::Busy;
 use futures::channel::oneshot;
 use smol::channel::{Receiver, Sender};
 use smol::lock::Semaphore;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use uuid::Uuid;
 
@@ -129,9 +132,20 @@ impl Handle {
     pub fn bytes_received(&self, deal: &Deal) -> u64 {
         if deal.payload_size > 0 {
             deal.payload_size
+        } else if deal.ended() {
+            deal.received
         } else {
             self.progress.bytes(deal.uuid)
         }
+    }
+
+    /// What live deals hold, for each miner; empty if the market has stopped.
+    pub async fn ledgers(&self) -> BTreeMap<Address, Ledger> {
+        let (reply, sums) = oneshot::channel();
+        if self.inputs.send(Input::Ledgers(reply)).await.is_err() {
+            return BTreeMap::new();
+        }
+        sums.await.unwrap_or_default()
     }
 
     /// Deals, newest first, and whether there are more.

@@ -1,16 +1,19 @@
 //! What reaches the run loop.
 
 use crate::chain::{ChainError, Outcome};
+use crate::deal::ledger::Ledger;
 use crate::deal::step::{Event, Setback, Verb};
 use crate::deal::{Deal, Import, Ledger, Millis, Refusal};
 use crate::filecoin::Address;
 use crate::market::import::Look;
 use crate::market::late::Whereabouts;
+use crate::market::onchain::Sights;
 use crate::market::snapshot::Snapshot;
 use crate::store::{PieceRecord, StoreError};
 use crate::transfer::{Failure, Finished};
 use cid::Cid;
 use futures::channel::oneshot;
+use std::collections::BTreeMap;
 use uuid::Uuid;
 
 /// Inputs from outside; the queue is bounded and its senders wait.
@@ -27,6 +30,8 @@ pub(super) enum Input {
     Holdings(Address, oneshot::Sender<Holdings>),
     /// A live deal as it is now.
     Look(Uuid, oneshot::Sender<Option<Box<Deal>>>),
+    /// What live deals hold, for each miner.
+    Ledgers(oneshot::Sender<BTreeMap<Address, Ledger>>),
     /// Stop: save and end.
     Stop(oneshot::Sender<()>),
 }
@@ -93,4 +98,6 @@ pub(super) enum Report {
     Event(Uuid, Event),
     /// The piece and its index are kept.
     Kept(Uuid, Option<([u8; 32], PieceRecord)>),
+    /// Sealed deals were looked at on chain; none if there was nothing to look at, or the chain is away.
+    Sights(Option<Sights>),
 }

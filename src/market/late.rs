@@ -4,6 +4,7 @@
 //! asked. This asks for those that nobody else asks about: deals in a hold, and those that wait for a place at the sealer.
 
 use super::inputs::Report;
+use super::onchain::same;
 use super::{Parts, Threads};
 use crate::chain::ChainError;
 use crate::deal::step::FINALITY;
@@ -98,7 +99,7 @@ pub(super) fn look(deal: &Deal, offered: bool, parts: &Parts) -> Result<Whereabo
         return Ok(Whereabouts::Nowhere);
     }
     let inactive = match parts.chain.deal_state(deal_id) {
-        Ok(Some(state)) if state.sector_start_epoch > 0 => {
+        Ok(Some(state)) if same(deal, &state) && state.sector_start_epoch > 0 => {
             return Ok(Whereabouts::There(SectorPlace {
                 sector: state.sector_number,
                 offset: 0,
@@ -107,8 +108,10 @@ pub(super) fn look(deal: &Deal, offered: bool, parts: &Parts) -> Result<Whereabo
         Ok(_) => Ok(()),
         Err(error) => Err(error),
     };
-    if let Err(error @ (ChainError::Unreachable(_) | ChainError::Malformed(_))) = &inactive {
-        return Err(format!("looking the deal up on chain: {error}"));
+    match &inactive {
+        // A node that refuses to say leaves the question to the sealer.
+        Ok(()) | Err(ChainError::Refused { .. }) => {}
+        Err(error) => return Err(format!("looking the deal up on chain: {error}")),
     }
     let hopeless =
         inactive.is_ok() && late.is_some_and(|head| head > start.saturating_add(FINALITY));

@@ -30,6 +30,7 @@ mod import;
 mod inputs;
 mod keep;
 mod late;
+mod onchain;
 mod passes;
 mod publisher;
 mod run;
@@ -94,6 +95,8 @@ pub struct Settings {
     pub chain_poll: Duration,
     /// Between two looks at a sector.
     pub seal_poll: Duration,
+    /// Between two looks at an active deal on chain.
+    pub deal_watch: Duration,
     /// Bytes of kept pieces; beyond it the oldest goes.
     pub keep_bytes_max: u64,
 }

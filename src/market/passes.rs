@@ -31,6 +31,13 @@ impl Progress {
             .map_or(0, |control| control.bytes.load(Ordering::Relaxed))
     }
 
+    /// Notes what arrived before the last stop.
+    pub(super) fn saved(&self, deal: Uuid, bytes: u64) {
+        let mut controls = super::facts::lock(&self.controls);
+        let control = controls.entry(deal).or_default();
+        control.bytes.store(bytes, Ordering::Relaxed);
+    }
+
     fn open(&self, deal: Uuid) -> Arc<Control> {
         let mut controls = super::facts::lock(&self.controls);
         let control = controls.entry(deal).or_default();
@@ -49,9 +56,15 @@ impl Progress {
     }
 }
 
+/// Cancelled passes that do not count any more although they have not ended. They do so within moments, unless a disk hangs;
+/// beyond this they keep their places, which bounds the threads.
+const LEAVING_MAX: usize = 8;
+
 /// Passes that run and passes that wait for a place.
 pub(super) struct Passes {
     running: BTreeSet<Uuid>,
+    /// Those of them that were cancelled: their places are free already.
+    leaving: BTreeSet<Uuid>,
     waiting: VecDeque<Uuid>,
     max: usize,
     pub(super) progress: Progress,
@@ -62,6 +75,7 @@ impl Passes {
     pub(super) fn new(max: usize, progress: Progress) -> Self {
         Self {
             running: BTreeSet::new(),
+            leaving: BTreeSet::new(),
             waiting: VecDeque::new(),
             max: max.max(1),
             progress,
@@ -78,7 +92,8 @@ impl Passes {
 
     /// The next deal, if there is a place for it.
     pub(super) fn next(&mut self) -> Option<Uuid> {
-        if self.stopping || self.running.len() >= self.max {
+        let left = self.leaving.len().min(LEAVING_MAX);
+        if self.stopping || self.running.len().saturating_sub(left) >= self.max {
             return None;
         }
         let position = self
@@ -90,15 +105,19 @@ impl Passes {
         Some(deal)
     }
 
-    /// Takes a deal out of the queue and ends its pass if it runs.
+    /// Takes a deal out of the queue and ends its pass if it runs; its place is free at once.
     pub(super) fn stop(&mut self, deal: Uuid) {
         self.waiting.retain(|waiting| *waiting != deal);
-        self.progress.stop(deal);
+        if self.running.contains(&deal) {
+            self.leaving.insert(deal);
+            self.progress.stop(deal);
+        }
     }
 
     /// A pass has ended.
     pub(super) fn ended(&mut self, deal: Uuid) {
         self.running.remove(&deal);
+        self.leaving.remove(&deal);
     }
 
     /// Deals whose passes run.

@@ -14,7 +14,7 @@ use super::{Handle, Kept, Parts, Settings, StartError, Threads, snapshot, sweep}
 use crate::deal::step::{Event, Live};
 use crate::deal::{Checkpoint, Deal, Millis};
 use crate::filecoin::Address;
-use crate::store::Write;
+use crate::store::{StoreError, Write};
 use futures::FutureExt;
 use futures::channel::oneshot;
 use smol::channel::{Receiver, Sender};
@@ -27,6 +27,7 @@ mod admission;
 mod effects;
 mod importing;
 mod publishing;
+mod sealed;
 mod storing;
 mod wishes;
 
@@ -68,6 +69,8 @@ pub(super) struct Market {
     looking: bool,
     next_look: Millis,
     next_seal_look: Millis,
+    /// Sealed deals are being looked at on chain.
+    watching: bool,
     /// When the loop last looked at the clock.
     last_turn: Millis,
     /// A commit has failed: the file must be opened anew.
@@ -101,6 +104,7 @@ impl Market {
             threads.clone(),
         ));
         let progress = Progress::default();
+        arrived(&deals, &parts, &progress).map_err(StartError::Store)?;
         let (inputs, incoming) = smol::channel::bounded(INPUTS_WAITING_MAX);
         // One report for each effect under way and one for each commit: bounded by the live deals and the judged proposals.
         let (reports, reported) = smol::channel::unbounded();
@@ -144,6 +148,7 @@ impl Market {
             looking: false,
             next_look: 0,
             next_seal_look: 0,
+            watching: false,
             last_turn: 0,
             broken: false,
             reports,
@@ -293,6 +298,7 @@ impl Market {
             confirm::look_up(message, &deals, &self.parts, &self.threads, &self.reports);
             self.messages.asked(message);
         }
+        self.look_at_sealed(now);
     }
 
     fn report(&mut self, report: Report) {
@@ -340,6 +346,7 @@ impl Market {
             Report::Looked(uuid, found) => self.looked(uuid, found),
             Report::Event(uuid, event) => self.apply(uuid, event, None),
             Report::Kept(uuid, piece) => self.keep(uuid, piece),
+            Report::Sights(sights) => self.sealed_seen(sights),
         }
     }
 
@@ -375,6 +382,19 @@ impl Market {
         .await;
         let _ = reply.send(());
     }
+}
+
+/// Notes how much has arrived of the transfers that will go on: their clients may ask before they do.
+fn arrived(deals: &[Deal], parts: &Parts, progress: &Progress) -> Result<(), StoreError> {
+    for deal in deals {
+        if deal.checkpoint == Checkpoint::Accepted
+            && !deal.request.offline
+            && let Some(save) = parts.store.save_point(deal.uuid)?
+        {
+            progress.saved(deal.uuid, save.offset);
+        }
+    }
+    Ok(())
 }
 
 fn millis(duration: Duration) -> Millis {

@@ -279,6 +279,7 @@ fn settings(config: &Config) -> Settings {
         chain_poll: config.chain_poll,
         // A sector takes hours: once per epoch is often.
         seal_poll: config.chain_poll,
+        deal_watch: config.deal_watch,
         keep_bytes_max: config.keep_pieces_bytes_max,
     }
 }

@@ -56,7 +56,7 @@ impl Admin {
         let get = request.method() == Method::GET;
         let post = request.method() == Method::POST;
         match parts.as_slice() {
-            ["v1", "info"] if get => self.info(),
+            ["v1", "info"] if get => self.info().await,
             ["v1", "publish"] if post => {
                 let deals = self.market.publish_now().await;
                 json(StatusCode::OK, &object!({ "deals": deals }))
@@ -83,13 +83,19 @@ impl Admin {
         !self.token.is_empty() && given.len() == self.token.len() && differing == 0
     }
 
-    fn info(&self) -> Response<Body> {
+    async fn info(&self) -> Response<Body> {
         let snapshot = self.market.snapshot();
+        let held = self.market.ledgers().await;
         let miners: Vec<Value> = snapshot
             .miners
             .iter()
             .map(|(miner, view)| {
+                let held = held.get(miner).cloned().unwrap_or_default();
+                let own = self.market.settings().miners.get(miner);
+                let fees = own.map(|own| held.publish_reserve(0, &own.terms));
                 object!({
+                    "collateral_reserved": held.collateral.to_string(),
+                    "publish_reserved": fees.unwrap_or_default().to_string(),
                     "miner": miner.to_string(),
                     "escrow_available": view.facts.escrow_available.to_string(),
                     "publish_wallet": view.facts.publish_wallet.to_string(),
@@ -105,6 +111,9 @@ impl Admin {
             );
             fields.insert("chain_error".to_owned(), object!(snapshot.error));
             fields.insert("miners".to_owned(), Value::Array(miners));
+            // All miners share one staging area.
+            let staging = held.values().next().map_or(0, |held| held.staging);
+            fields.insert("staging_reserved".to_owned(), object!(staging));
             fields.insert("kept_bytes".to_owned(), object!(self.market.kept().bytes()));
             let counts = self.market.counts();
             fields.insert(

@@ -1,7 +1,7 @@
 //! How deals and times are shown to operators.
 
 use crate::deal::admit::go_time;
-use crate::deal::{Deal, Hold};
+use crate::deal::{Deal, Ending, Hold, Wait};
 use serde_json::{Value, json as object};
 
 /// A time in milliseconds since 1970 as RFC 3339 in UTC.
@@ -9,6 +9,15 @@ pub(super) fn rfc3339(millis: u64) -> String {
     let text = go_time(millis);
     let time = text.trim_end_matches(" +0000 UTC").replacen(' ', "T", 1);
     format!("{time}Z")
+}
+
+/// One word for a sealed deal's state on chain, as it was last seen; empty before that.
+fn on_chain(deal: &Deal) -> &'static str {
+    match (deal.over, deal.activated) {
+        (Some(over), _) => over.how.name(),
+        (None, Some(_)) => "active",
+        (None, None) => "",
+    }
 }
 
 /// A deal as operators see it. Transfer parameters are left out: they may hold credentials.
@@ -46,6 +55,13 @@ pub fn deal_json(deal: &Deal, bytes_received: u64) -> Value {
         "offset": deal.sector.map(|sector| sector.offset),
         "sealing": deal.sealing,
         "sealed": deal.sealed,
+        "waits_for": Wait::of(deal).name(),
+        "late": deal.late,
+        "on_chain": on_chain(deal),
+        "activated_epoch": deal.activated,
+        "slashed_epoch": deal.over.filter(|over| over.how == Ending::Slashed).map(|over| over.epoch),
+        "expired": deal.over.is_some_and(|over| over.how == Ending::Expired),
+        "ended_epoch": deal.over.map(|over| over.epoch),
         "start_epoch": proposal.start_epoch,
         "end_epoch": proposal.end_epoch,
         "price_per_epoch": proposal.price_per_epoch.to_string(),

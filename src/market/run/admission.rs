@@ -141,6 +141,18 @@ impl Market {
         })
     }
 
+    /// What live deals hold, for each miner.
+    pub(super) fn ledgers(&self) -> BTreeMap<Address, Ledger> {
+        let miners = self.settings.miners.keys().cloned();
+        miners
+            .map(|miner| {
+                let deals = self.live.values().map(|live| &live.deal);
+                let held = Ledger::of(deals, &miner);
+                (miner, held)
+            })
+            .collect()
+    }
+
     /// What live deals of other miners need of the wallet that pays for this miner's messages: two miners may share one.
     #[allow(clippy::arithmetic_side_effects)] // big integers
     fn reserved_by_others(&self, miner: &Address, snapshot: &Snapshot) -> TokenAmount {

@@ -60,6 +60,12 @@ impl Market {
             return;
         };
         let Some(miner) = self.settings.miners.get(live.deal.miner()) else {
+            if let Some(told) = told {
+                let miner = live.deal.miner();
+                let _ = told.send(Err(format!(
+                    "deal {uuid} belongs to {miner}, which is not among the miners of the settings any more"
+                )));
+            }
             return;
         };
         let outcome = step::step(live, event, now, &miner.terms);
@@ -68,6 +74,17 @@ impl Market {
                 let _ = told.send(Err(refused));
             }
             return;
+        }
+        if live.deal.checkpoint == Checkpoint::Complete && live.deal.payload_size == 0 {
+            live.deal.received = self.passes.progress.bytes(uuid);
+        }
+        if outcome.freed.finished && live.deal.sealed {
+            // From now on it has its turns to be looked at on chain, and need not be in memory.
+            writes.push(Write::Watch {
+                deal: uuid,
+                was: None,
+                next: Some(now),
+            });
         }
         if outcome.changed {
             writes.push(Write::Deal(Box::new(live.deal.clone())));

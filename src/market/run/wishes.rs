@@ -19,6 +19,9 @@ impl Market {
                 let _ = told.send(self.holdings(&miner));
             }
             Input::Look(uuid, told) => self.show(uuid, told),
+            Input::Ledgers(told) => {
+                let _ = told.send(self.ledgers());
+            }
             // Taken by the loop itself.
             Input::Stop(_) => {}
         }

@@ -30,6 +30,8 @@ pub struct State {
     pub running: u32,
     /// State of all sectors; empty is `Proving`.
     pub sector: String,
+    /// No call is answered.
+    pub away: bool,
     /// The sectors hold no deals.
     pub empty: bool,
 }
@@ -41,6 +43,14 @@ impl MemorySealer {
     pub fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().expect("no test panics under the lock")
     }
+
+    fn here(&self) -> Result<MutexGuard<'_, State>, SealerError> {
+        let state = self.state();
+        if state.away {
+            return Err(SealerError::Unreachable("it is away".to_owned()));
+        }
+        Ok(state)
+    }
 }
 
 impl Sealer for MemorySealer {
@@ -48,7 +58,7 @@ impl Sealer for MemorySealer {
         let bytes =
             std::fs::read(&piece.file).map_err(|error| SealerError::File(error.to_string()))?;
         assert_eq!(bytes.len() as u64, piece.payload_size);
-        self.state().calls += 1;
+        self.here()?.calls += 1;
         self.state().running += 1;
         while self.state().held && !stop.load(Ordering::Relaxed) {
             std::thread::sleep(Duration::from_millis(1));
@@ -73,13 +83,13 @@ impl Sealer for MemorySealer {
     }
 
     fn find(&self, deal_id: u64, piece_cid: &Cid) -> Result<Option<SectorPlace>, SealerError> {
-        let state = self.state();
+        let state = self.here()?;
         let known = |added: &Added| added.deal_id == deal_id && added.piece_cid == *piece_cid;
         Ok(state.added.iter().position(known).map(place))
     }
 
     fn sector(&self, number: u64) -> Result<SectorStatus, SealerError> {
-        let state = self.state();
+        let state = self.here()?;
         let deals = state
             .added
             .get(usize::try_from(number).expect("few sectors"));

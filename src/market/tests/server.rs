@@ -10,6 +10,10 @@ struct State {
     files: BTreeMap<String, Vec<u8>>,
     /// Bodies stop after this many bytes until the server is released.
     stall_after: Option<usize>,
+    /// Bodies end after this many bytes.
+    cut_after: Option<usize>,
+    /// What every request is answered with.
+    status: Option<u16>,
     /// First bytes of the bodies that were asked for.
     asked: Vec<(String, usize)>,
 }
@@ -47,6 +51,14 @@ impl Server {
 
     pub fn stall_after(&self, bytes: usize) {
         self.lock().stall_after = Some(bytes);
+    }
+
+    pub fn cut_after(&self, bytes: usize) {
+        self.lock().cut_after = Some(bytes);
+    }
+
+    pub fn status(&self, code: u16) {
+        self.lock().status = Some(code);
     }
 
     pub fn release(&self) {
@@ -90,11 +102,17 @@ fn serve(stream: &TcpStream, shared: &Shared) -> std::io::Result<()> {
     let mut state = shared.0.lock().expect("not poisoned");
     state.asked.push((path.clone(), from));
     let mut out = stream;
+    if let Some(code) = state.status {
+        drop(state);
+        let head = format!("HTTP/1.1 {code} No\r\ncontent-length: 0\r\n\r\n");
+        return out.write_all(head.as_bytes());
+    }
     let Some(bytes) = state.files.get(&path).cloned() else {
         drop(state);
         return out.write_all(b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n");
     };
     let stall = state.stall_after.map(|stall| stall.saturating_sub(from));
+    let cut = state.cut_after;
     drop(state);
     let (size, body) = (bytes.len(), &bytes[from..]);
     let head = match from {
@@ -106,6 +124,9 @@ fn serve(stream: &TcpStream, shared: &Shared) -> std::io::Result<()> {
         ),
     };
     out.write_all(format!("{head}etag: \"one\"\r\nconnection: close\r\n\r\n").as_bytes())?;
+    if let Some(cut) = cut {
+        return out.write_all(&body[..cut.min(body.len())]);
+    }
     let first = stall.unwrap_or(body.len()).min(body.len());
     out.write_all(&body[..first])?;
     let mut state = shared.0.lock().expect("not poisoned");

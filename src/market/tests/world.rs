@@ -90,6 +90,7 @@ impl World {
                 imports_max: 2,
                 chain_poll: Duration::from_millis(5),
                 seal_poll: Duration::from_millis(5),
+                deal_watch: Duration::from_secs(3_600),
                 keep_bytes_max: u64::MAX,
             },
             executor: smol::Executor::new(),

@@ -1,0 +1,76 @@
+//! Sealed deals inside the run loop: their turns to be looked at on chain.
+
+use super::storing::Ticket;
+use super::{Market, millis};
+use crate::deal::Millis;
+use crate::deal::step::{Event, Live, step};
+use crate::market::onchain::{self, Sight, Sights};
+use crate::store::{Write, log_line};
+
+impl Market {
+    /// Takes the turns that have come, unless some are being taken.
+    pub(super) fn look_at_sealed(&mut self, now: Millis) {
+        if self.watching {
+            return;
+        }
+        self.watching = true;
+        onchain::look(
+            now,
+            onchain::longest(millis(self.settings.deal_watch)),
+            onchain::batch(self.settings.chain_poll),
+            &self.parts,
+            &self.threads,
+            &self.reports,
+        );
+    }
+
+    /// Sealed deals were looked at: what is new is stored together with their next turns.
+    pub(super) fn sealed_seen(&mut self, sights: Option<Sights>) {
+        self.watching = false;
+        let Some(Sights { head, deals }) = sights else {
+            return;
+        };
+        let writes = deals
+            .into_iter()
+            .flat_map(|sight| self.sight(head, sight))
+            .collect();
+        self.commit(writes, Ticket::default());
+    }
+
+    fn sight(&mut self, head: i64, sight: Sight) -> Vec<Write> {
+        let now = self.now();
+        let every = millis(self.settings.deal_watch);
+        let Sight { due, uuid, seen } = sight;
+        let turn = |next| Write::Watch {
+            deal: uuid,
+            was: Some(due),
+            next,
+        };
+        let Some((read, found)) = seen else {
+            // What cannot be read today may be readable for the next release.
+            return vec![turn(Some(now.saturating_add(every)))];
+        };
+        let Some(found) = found else {
+            return vec![turn(Some(now.saturating_add(every)))];
+        };
+        // Sealed a moment ago, it is still in memory; else the record is enough.
+        let mut read = Live {
+            deal: *read,
+            busy: None,
+        };
+        let live = self.live.get_mut(&uuid).unwrap_or(&mut read);
+        let Some(miner) = self.settings.miners.get(live.deal.miner()) else {
+            return vec![turn(Some(now.saturating_add(every)))];
+        };
+        let outcome = step(live, Event::ChainSeen { head, found }, now, &miner.terms);
+        let mut writes = vec![turn(onchain::next(&live.deal, head, now, every))];
+        if outcome.changed {
+            writes.push(Write::Deal(Box::new(live.deal.clone())));
+        }
+        for line in outcome.lines {
+            log::log!(line.level, "deal {uuid}: {}", line.text);
+            writes.push(Write::Log(uuid, log_line(now, line.level, &line.text)));
+        }
+        writes
+    }
+}
