@@ -26,15 +26,27 @@ impl Market {
 
     /// Sealed deals were looked at: what is new is stored together with their next turns.
     pub(super) fn sealed_seen(&mut self, sights: Option<Sights>) {
-        self.watching = false;
         let Some(Sights { head, deals }) = sights else {
+            self.watching = false;
             return;
         };
-        let writes = deals
-            .into_iter()
-            .flat_map(|sight| self.sight(head, sight))
-            .collect();
-        self.commit(writes, Ticket::default());
+        let mut left = deals.len();
+        // Not before their next turns are durable, or the same ones would be taken again.
+        self.watching = left > 0;
+        for sight in deals {
+            left = left.saturating_sub(1);
+            let uuid = sight.uuid;
+            let writes = self.sight(head, sight);
+            // One that is still in memory is shown once this is durable; they share a transaction all the same.
+            self.commit(
+                writes,
+                Ticket {
+                    deal: Some(uuid),
+                    turns_taken: left == 0,
+                    ..Ticket::default()
+                },
+            );
+        }
     }
 
     fn sight(&mut self, head: i64, sight: Sight) -> Vec<Write> {

@@ -28,6 +28,8 @@ pub(super) struct Ticket {
     pub imported: BTreeSet<Uuid>,
     /// The operator, who wished for something.
     pub told: Option<oneshot::Sender<Result<(), String>>>,
+    /// The last of the turns of sealed deals that were taken together.
+    pub turns_taken: bool,
     /// Asked how the deal is while it was being stored: told once what they see is durable.
     pub lookers: Vec<(Uuid, oneshot::Sender<Option<Box<Deal>>>)>,
     /// Told to the subscribers; made by `commit`.
@@ -154,6 +156,9 @@ impl Market {
             if let Some(uuid) = ticket.deal {
                 self.live.remove(&uuid);
             }
+        }
+        if ticket.turns_taken {
+            self.watching = false;
         }
         for answer in ticket.answers {
             // The client may have gone; the deal is accepted all the same.

@@ -38,6 +38,12 @@ pub struct State {
     /// Start epochs of deals that fail the dry run.
     pub objected: Vec<i64>,
     pub active: BTreeMap<u64, DealState>,
+    /// Questions about deal states are not answered.
+    pub mute_states: bool,
+    /// Such questions so far.
+    pub states_asked: u32,
+    /// No message is known.
+    pub forgetful: bool,
     /// Calls of `authenticate`.
     pub authenticated: u32,
     /// The worker on chain, if it is not [`worker`].
@@ -161,6 +167,9 @@ impl Chain for MemoryChain {
 
     fn outcome(&self, message: &Cid, proposals: &[DealProposal]) -> Answer<Outcome> {
         let state = self.here()?;
+        if state.forgetful {
+            return Ok(Outcome::Unknown);
+        }
         let mut messages = (100..).step_by(100).zip(&state.messages);
         let Some((first, (_, deals, _))) = messages.find(|(_, (.., cid))| cid == message) else {
             return Ok(Outcome::Unknown);
@@ -182,7 +191,12 @@ impl Chain for MemoryChain {
     }
 
     fn deal_state(&self, deal_id: u64) -> Answer<Option<DealState>> {
-        self.here().map(|state| state.active.get(&deal_id).cloned())
+        let mut state = self.here()?;
+        state.states_asked += 1;
+        if state.mute_states {
+            return Err(ChainError::Unreachable("it does not say".to_owned()));
+        }
+        Ok(state.active.get(&deal_id).cloned())
     }
 
     fn sign(&self, key: &Address, bytes: &[u8]) -> Answer<Option<Signature>> {
