@@ -1,7 +1,6 @@
 //! What reaches the run loop.
 
 use crate::chain::{ChainError, Outcome};
-use crate::deal::ledger::Ledger;
 use crate::deal::step::{Event, Setback, Verb};
 use crate::deal::{Deal, Import, Ledger, Millis, Refusal};
 use crate::filecoin::Address;
