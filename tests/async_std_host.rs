@@ -7,6 +7,7 @@ use async_std::task::{self, JoinHandle};
 use coracle::client::deal;
 use coracle::config::Config;
 use coracle::filecoin::SecretKey;
+use coracle::market::DealEvent;
 use coracle::p2p::{Inbound, Node, NodeConfig};
 use coracle::provider::Provider;
 use coracle::wire::{AskResponse, DealParams, DealResponse, DealStatus, Transfer, Transports};
@@ -172,6 +173,14 @@ fn a_provider_lives_in_an_async_std_host() {
         customer.waits_for_ask(&door, &net).await;
         let uuid = Uuid::new_v4();
         let params = deal::propose(&wanted, &customer.key, uuid);
+        let mut events = host.provider.market().events().unwrap();
+        let watching = task::spawn(async move {
+            let mut seen = Vec::new();
+            while let Some(event) = events.next().await {
+                seen.push(event);
+            }
+            seen
+        });
         let answer = customer.node.propose(door.0, &door.1, &params).await;
         let answer = answer.unwrap();
         assert!(answer.accepted, "{}", answer.message);
@@ -186,6 +195,11 @@ fn a_provider_lives_in_an_async_std_host() {
         assert_eq!(deal.chain_deal_id, Some(status.chain_deal_id));
         assert_eq!(bytes, car.bytes.len() as u64);
         host.stop().await;
+        // The host was told of all of it, and that it is over.
+        let seen = timeout(PATIENCE, watching).await.unwrap();
+        assert!(matches!(&seen[0], DealEvent::New(deal) if deal.uuid == uuid));
+        let proving = |event: &DealEvent| matches!(event, DealEvent::Updated(deal) if deal.sealed);
+        assert!(seen.iter().any(proving));
 
         // In the same process again: everything was let go of, and is found again.
         let host = Embedded::start(&settings).await;
