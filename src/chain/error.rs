@@ -22,6 +22,16 @@ pub enum ChainError {
     },
     /// The answer did not have the documented form; the text names the method and what is wrong.
     Malformed(String),
+    /// The message is too long or needs too much gas: fewer deals in it would do.
+    TooMuch(String),
+    /// The fee limit is below what the chain asks for at present.
+    Fee(String),
+    /// Nobody can send the message: no key, or not enough money.
+    NoSender(String),
+    /// It will be clear later; nothing must be done meanwhile.
+    Later(String),
+    /// The message that was prepared will never be executed, which is final: another may be prepared in its place.
+    Superseded(String),
 }
 
 impl ChainError {
@@ -48,6 +58,11 @@ impl fmt::Display for ChainError {
             Self::Malformed(text) => {
                 write!(f, "the chain node answered in an unexpected form: {text}")
             }
+            Self::TooMuch(text) => write!(f, "the message is too large: {text}"),
+            Self::Fee(text) => write!(f, "the fee limit is too low: {text}"),
+            Self::NoSender(text) => write!(f, "the message cannot be sent: {text}"),
+            Self::Later(text) => write!(f, "wait: {text}"),
+            Self::Superseded(text) => write!(f, "the message will never be executed: {text}"),
         }
     }
 }
@@ -56,28 +71,16 @@ impl std::error::Error for ChainError {}
 
 impl From<RpcError> for ChainError {
     fn from(error: RpcError) -> Self {
+        let text = error.detail();
         match error {
-            RpcError::Unreachable {
-                endpoint,
-                method,
-                phase,
-                reason,
-            } => Self::Unreachable(format!("{method} at {endpoint}, while {phase}: {reason}")),
+            RpcError::Unreachable { .. } => Self::Unreachable(text),
             RpcError::Unauthorized { .. } => Self::Unauthorized,
-            RpcError::Forbidden { method, message } => {
-                Self::Forbidden(format!("{method}: {message}"))
-            }
-            RpcError::Refused {
-                method,
+            RpcError::Forbidden { .. } => Self::Forbidden(text),
+            RpcError::Refused { code, .. } | RpcError::NoSuchMethod { code, .. } => Self::Refused {
                 code,
-                message,
-            } => Self::Refused {
-                code,
-                message: format!("{method}: {message}"),
+                message: text,
             },
-            RpcError::Malformed { method, reason } => {
-                Self::Malformed(format!("{method}: {reason}"))
-            }
+            RpcError::Malformed { .. } | RpcError::TooLarge { .. } => Self::Malformed(text),
         }
     }
 }

@@ -1,9 +1,11 @@
 //! [`Chain`] on a Lotus-compatible node.
 
+use super::kind::Kinds;
 use super::node::Node;
+use super::sending::Senders;
 use super::{
-    Chain, ChainError, CollateralBounds, DealState, Head, LocalKeys, Outcome, ProviderContact,
-    ProviderFacts, PublishOrder, outcome, wallet,
+    Chain, ChainError, CollateralBounds, DealState, Head, LocalKeys, Outcome, Prepared,
+    ProviderContact, ProviderFacts, PublishOrder, outcome, wallet,
 };
 use crate::filecoin::address::Protocol;
 use crate::filecoin::market_actor;
@@ -18,11 +20,13 @@ const CBOR_TRUE: [u8; 1] = [0xf5];
 
 /// The chain as a Lotus-compatible node has it: Lotus, a Lotus gateway, Forest or Venus over `/rpc/v1`.
 ///
-/// Reads fail over along the list of nodes; what must not happen twice goes to the first one only, which is where the
-/// wallet is. No call blocks longer than the time limits of its phases.
+/// Reads fail over along the list of nodes; what a node's wallet sends stays with that node, a signed message may go to
+/// any. No call blocks longer than the time limits of its phases.
 pub struct Lotus {
     pub(super) node: Node,
-    keys: Option<Box<dyn LocalKeys>>,
+    pub(super) keys: Option<Box<dyn LocalKeys>>,
+    pub(super) kinds: Kinds,
+    pub(super) senders: Senders,
     publish_wallets: BTreeMap<Address, Address>,
 }
 
@@ -61,8 +65,28 @@ impl Lotus {
         Ok(Self {
             node: Node::new(endpoints, limits)?,
             keys,
+            kinds: Kinds::default(),
+            senders: Senders::default(),
             publish_wallets,
         })
+    }
+
+    /// Makes an order's message ready to be sent; nothing is sent. What comes back must be stored before
+    /// [`Lotus::send`]: from then on the order has this message and no other, unless it is superseded.
+    ///
+    /// # Errors
+    /// [`ChainError`]; nothing exists that could be executed, and preparing again is harmless.
+    pub fn prepare(&self, order: &PublishOrder) -> Result<Prepared, ChainError> {
+        self.prepare_publish(order)
+    }
+
+    /// Sends a prepared message once, however often it is asked for; its CID, or that of the message that replaced it.
+    ///
+    /// # Errors
+    /// [`ChainError::Superseded`]: it will never be executed, prepare another. After any other error it may have been
+    /// sent, and sending it again is the way to find out.
+    pub fn send(&self, prepared: &Prepared) -> Result<Cid, ChainError> {
+        self.send_prepared(prepared)
     }
 
     /// The node's methods, for what the market has no word for (`check`, `funds`).
@@ -170,7 +194,8 @@ impl Chain for Lotus {
     }
 
     fn publish(&self, order: &PublishOrder) -> Result<Cid, ChainError> {
-        self.send_publish(order)
+        let prepared = self.prepare(order)?;
+        self.send(&prepared)
     }
 
     fn dry_run(

@@ -17,15 +17,22 @@
 
 mod answer;
 mod error;
+mod gas;
+mod kind;
 mod lotus;
+mod mempool;
 mod node;
 mod outcome;
+mod prepared;
 mod publish;
+mod sending;
 mod wallet;
 
 pub use error::ChainError;
+pub use gas::{GAS_BUDGET, MESSAGE_BYTES_MAX};
 pub use lotus::Lotus;
 pub use node::{CallResult, Found, MarketBalance, MinerInfo, Node, NodeVersion, Tipset};
+pub use prepared::{PREPARED_BYTES_MAX, Prepared};
 pub use wallet::LocalKeys;
 
 #[cfg(test)]
@@ -110,7 +117,7 @@ pub enum Outcome {
         /// Per asked proposal its chain deal ID; None if it was dropped or is not in the message.
         deals: Vec<Option<u64>>,
     },
-    /// The node has never heard of it (chain-sealer-rpc B.11).
+    /// The node has never heard of it (chain-sealer-rpc B.11), or another message used its nonce: sending it again tells.
     Unknown,
 }
 

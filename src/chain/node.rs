@@ -10,7 +10,10 @@ use cid::Cid;
 use serde_json::{Value, json as object};
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
-use uuid::Uuid;
+use std::time::{Duration, Instant};
+
+/// The heads of all nodes of a list are compared this often at most: about once per epoch.
+const SURVEY_EVERY: Duration = Duration::from_secs(20);
 
 /// Warnings that are remembered as said; beyond this number further ones are said again.
 const SAID_MAX: usize = 64;
@@ -18,7 +21,9 @@ const SAID_MAX: usize = 64;
 /// A Lotus-compatible chain node: its methods in Rust's types. Blocking; shared by threads.
 #[derive(Debug)]
 pub struct Node {
-    client: Client,
+    pub(super) client: Client,
+    /// When the nodes' heads were compared.
+    surveyed: Mutex<Option<Instant>>,
     /// Warnings that were logged: facts are read every few seconds and would repeat them.
     said: Mutex<BTreeSet<String>>,
 }
@@ -30,6 +35,8 @@ pub struct Tipset {
     pub epoch: ChainEpoch,
     /// Seconds since 1970 that its blocks carry.
     pub timestamp: u64,
+    /// The base fee of its messages, attoFIL per unit of gas; zero if the node does not tell.
+    pub base_fee: TokenAmount,
     /// Its key in the node's own form, to be passed on as it is.
     pub(super) key: Value,
 }
@@ -112,6 +119,7 @@ impl Node {
         let endpoints = Endpoint::parse_list(endpoints, Version::V1)?;
         Ok(Self {
             client: Client::new(endpoints, limits),
+            surveyed: Mutex::new(None),
             said: Mutex::default(),
         })
     }
@@ -136,22 +144,42 @@ impl Node {
             .collect()
     }
 
-    fn read(&self, method: &'static str, params: &Value) -> Result<Value, ChainError> {
+    /// A question that is answered at once.
+    pub(super) fn read(&self, method: &'static str, params: &Value) -> Result<Value, ChainError> {
         Ok(self.client.call(method, params, Patience::Short)?)
     }
 
-    /// The head of the chain.
+    /// The head of the chain. Of several nodes the heads are compared now and then, so that one that lags behind is
+    /// passed over.
     pub fn head(&self) -> Result<Tipset, ChainError> {
-        self.tipset("ChainHead")
+        let due = {
+            let mut surveyed = self.surveyed.lock().unwrap_or_else(PoisonError::into_inner);
+            let due = surveyed.is_none_or(|at| at.elapsed() >= SURVEY_EVERY);
+            if due {
+                *surveyed = Some(Instant::now());
+            }
+            due
+        };
+        if due {
+            self.client.survey("ChainHead", &object!([]), |head| {
+                head.get("Blocks")?.get(0)?.get("Timestamp")?.as_u64()
+            });
+        }
+        self.tipset("ChainHead", &object!([]))
+    }
+
+    /// The tipset of a height, or the one before it if there was none, on the chain that ends in `head`.
+    pub fn tipset_at(&self, height: ChainEpoch, head: &Tipset) -> Result<Tipset, ChainError> {
+        self.tipset("ChainGetTipSetByHeight", &object!([height, head.key]))
     }
 
     /// The newest tipset that the node holds for final.
     pub fn finalized(&self) -> Result<Tipset, ChainError> {
-        self.tipset("ChainGetFinalizedTipSet")
+        self.tipset("ChainGetFinalizedTipSet", &object!([]))
     }
 
-    fn tipset(&self, method: &'static str) -> Result<Tipset, ChainError> {
-        let result = self.read(method, &object!([]))?;
+    fn tipset(&self, method: &'static str, params: &Value) -> Result<Tipset, ChainError> {
+        let result = self.read(method, params)?;
         let answer = Answer::new(method, &result);
         let key = answer.get("Cids");
         if key.first().is_null() {
@@ -160,6 +188,14 @@ impl Node {
         Ok(Tipset {
             epoch: answer.get("Height").i64()?,
             timestamp: answer.get("Blocks").first().get("Timestamp").u64()?,
+            base_fee: {
+                let fee = answer.get("Blocks").first().get("ParentBaseFee");
+                if fee.is_null() {
+                    TokenAmount::zero()
+                } else {
+                    fee.amount()?
+                }
+            },
             key: key.value().clone(),
         })
     }
@@ -309,17 +345,17 @@ impl Node {
         Answer::new("WalletBalance", &result).amount()
     }
 
-    /// Whether the node holds the key of this key address (an ID address answers false). Needs `write`.
-    pub fn wallet_has(&self, key: &Address) -> Result<bool, ChainError> {
-        let result = self.read("WalletHas", &object!([json::from_address(key)]))?;
-        Answer::new("WalletHas", &result).bool()
-    }
-
-    /// Signs raw bytes with a key of the node. Needs `sign`.
-    pub fn wallet_sign(&self, key: &Address, bytes: &[u8]) -> Result<Signature, ChainError> {
+    /// Signs raw bytes with a key of this one node. Needs `sign`.
+    pub fn wallet_sign_at(
+        &self,
+        node: &str,
+        key: &Address,
+        bytes: &[u8],
+    ) -> Result<Signature, ChainError> {
+        const METHOD: &str = "WalletSign";
         let params = object!([json::from_address(key), json::from_bytes(bytes)]);
-        let result = self.read("WalletSign", &params)?;
-        Answer::new("WalletSign", &result).signature()
+        let result = self.client.ask(node, METHOD, &params, Patience::Short)?;
+        Answer::new(METHOD, &result).signature()
     }
 
     /// Simulates a message at the head, without regard to signature, nonce and balance.
@@ -335,14 +371,15 @@ impl Node {
         })
     }
 
-    /// Looks for an executed message from a tipset backwards without limit, replacements included. None: the node knows
-    /// the message, but it has not been executed.
+    /// Looks for an executed message from a tipset backwards, replacements included: `lookback` epochs, -1 for as far as
+    /// the node goes (a gateway goes 20 epochs). None: the node knows the message, but it has not been executed there.
     pub fn search_message(
         &self,
         from: &Tipset,
         message: &Cid,
+        lookback: ChainEpoch,
     ) -> Result<Option<Found>, ChainError> {
-        let params = object!([from.key, json::from_cid(Some(message)), -1, true]);
+        let params = object!([from.key, json::from_cid(Some(message)), lookback, true]);
         let result = self
             .client
             .call("StateSearchMsg", &params, Patience::Long)?;
@@ -387,58 +424,9 @@ impl Node {
             slash_epoch: state.get("SlashEpoch").i64()?,
         }))
     }
-
-    /// Signs and sends a message with a key of the node: the first node of the list only, one attempt. Lotus sends once
-    /// per `id`, however often it is asked; Forest ignores the id (chain-sealer-rpc C.2, H). Needs `sign`.
-    ///
-    /// Gives the sent message and its CID.
-    pub fn push_message(
-        &self,
-        message: &Message,
-        id: Uuid,
-        fee_max: &TokenAmount,
-    ) -> Result<(Message, Cid), ChainError> {
-        // All three members: Forest refuses a spec that lacks one.
-        let spec = object!({
-            "MaxFee": json::from_amount(fee_max),
-            "MsgUuid": id.to_string(),
-            "MaximizeFeeCap": false,
-        });
-        let params = object!([json::from_message(message), spec]);
-        let result = self
-            .client
-            .call_once("MpoolPushMessage", &params, Patience::Long)?;
-        let answer = Answer::new("MpoolPushMessage", &result);
-        let sent = answer.get("Message");
-        let sent = sent.form(json::to_message(sent.value()))?;
-        Ok((sent, answer.get("CID").cid()?))
-    }
-
-    /// A message in the pool from this sender to this receiver with these parameters, if there is one: its CID. The
-    /// answer of the node can be large; only for nodes that do not keep a message's identity.
-    pub fn pending_like(&self, message: &Message) -> Result<Option<Cid>, ChainError> {
-        let result = self
-            .client
-            .call("MpoolPending", &object!([null]), Patience::Long)?;
-        for entry in Answer::new("MpoolPending", &result).entries()? {
-            let inner = entry.get("Message");
-            // A message that we cannot read is none of ours.
-            let Ok(pending) = json::to_message(inner.value()) else {
-                continue;
-            };
-            if pending.from == message.from
-                && pending.to == message.to
-                && pending.method == message.method
-                && pending.params == message.params
-            {
-                return entry.get("CID").cid().map(Some);
-            }
-        }
-        Ok(None)
-    }
 }
 
 /// A tipset key parameter: the head's for None.
-fn key(at: Option<&Tipset>) -> Value {
+pub(super) fn key(at: Option<&Tipset>) -> Value {
     at.map_or(Value::Null, |tipset| tipset.key.clone())
 }

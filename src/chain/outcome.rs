@@ -10,6 +10,9 @@ use crate::filecoin::{Address, DealProposal};
 use cid::Cid;
 use std::collections::BTreeMap;
 
+/// Search as far back as the node goes.
+const NO_LIMIT: i64 = -1;
+
 /// Looks the message up from the head and finds each proposal's deal ID.
 pub(super) fn outcome(
     node: &Node,
@@ -17,10 +20,10 @@ pub(super) fn outcome(
     proposals: &[DealProposal],
 ) -> Result<Outcome, ChainError> {
     let head = node.head()?;
-    let found = match node.search_message(&head, message) {
+    let found = match node.search_message(&head, message, NO_LIMIT) {
         Ok(None) => return Ok(Outcome::Pending),
         Ok(Some(found)) => found,
-        Err(ChainError::Refused { message, .. }) if is_unknown_message(&message) => {
+        Err(ChainError::Refused { message, .. }) if is_not_found(&message) => {
             return Ok(Outcome::Unknown);
         }
         Err(error) => return Err(error),
@@ -39,9 +42,12 @@ pub(super) fn outcome(
     })
 }
 
-/// Lotus and Forest answer with an error for a CID that they never stored, not with null (chain-sealer-rpc B.11).
-fn is_unknown_message(text: &str) -> bool {
-    text.contains("failed to load message") || text.contains("message not found")
+/// Lotus and Forest answer with an error for a CID that they never stored, not with null (chain-sealer-rpc B.11); Lotus
+/// also if another message used the nonce.
+pub(super) fn is_not_found(text: &str) -> bool {
+    text.contains("failed to load message")
+        || text.contains("message not found")
+        || text.contains("NOT a valid replacement message")
 }
 
 fn deal_ids(

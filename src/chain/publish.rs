@@ -1,12 +1,21 @@
-//! Who pays for a publish message, and how it is sent once.
+//! Who pays for a publish message, and how one is made ready to be sent.
 
+use super::gas;
 use super::node::{MinerInfo, Tipset};
-use super::wallet::node_has;
+use super::prepared::{Prepared, Way};
 use super::{ChainError, Lotus, PublishOrder};
 use crate::filecoin::market_actor::{self, PublishReturn};
-use crate::filecoin::message::Message;
+use crate::filecoin::message::{Message, SignedMessage};
 use crate::filecoin::{Address, ClientDealProposal, TokenAmount};
-use cid::Cid;
+
+/// Who has the key of a sender.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Signer {
+    /// This box.
+    Here,
+    /// The node with this name.
+    Node(String),
+}
 
 /// The sender of publish messages.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,6 +24,8 @@ pub(super) struct Sender {
     pub key: Address,
     /// Its balance.
     pub balance: TokenAmount,
+    /// Who signs; None if nobody that we know can.
+    pub signer: Option<Signer>,
 }
 
 impl Lotus {
@@ -28,6 +39,42 @@ impl Lotus {
         needed: &TokenAmount,
         at: Option<&Tipset>,
     ) -> Result<Sender, ChainError> {
+        let (mut first, mut first_with_key) = (None, None);
+        for id in self.candidates(miner, info, at)? {
+            // An owner may be a multisig, which has no key.
+            let key = match self.node.account_key(&id, at) {
+                Ok(key) => key,
+                Err(ChainError::Refused { .. }) => continue,
+                Err(error) => return Err(error),
+            };
+            let balance = self.node.wallet_balance(&key)?;
+            let signer = self.signer(&key)?;
+            let usable = signer.is_some();
+            let sender = Sender {
+                key,
+                balance,
+                signer,
+            };
+            if usable && !sender.balance.is_zero() && sender.balance >= *needed {
+                return Ok(sender);
+            }
+            if usable {
+                first_with_key.get_or_insert_with(|| sender.clone());
+            }
+            first.get_or_insert(sender);
+        }
+        first_with_key.or(first).ok_or_else(|| {
+            ChainError::Malformed(format!("StateMinerInfo: {miner} has no address with a key"))
+        })
+    }
+
+    /// ID addresses that may publish, the best first.
+    fn candidates(
+        &self,
+        miner: &Address,
+        info: &MinerInfo,
+        at: Option<&Tipset>,
+    ) -> Result<Vec<Address>, ChainError> {
         let mut candidates = Vec::new();
         if let Some(configured) = self.publish_wallet(miner, at)? {
             let id = self.node.lookup_id(configured, at)?;
@@ -44,65 +91,100 @@ impl Lotus {
                 candidates.push(own.clone());
             }
         }
-        let (mut first, mut first_with_key) = (None, None);
-        for id in &candidates {
-            // An owner may be a multisig, which has no key.
-            let key = match self.node.account_key(id, at) {
-                Ok(key) => key,
-                Err(ChainError::Refused { .. }) => continue,
-                Err(error) => return Err(error),
-            };
-            let balance = self.node.wallet_balance(&key)?;
-            let usable = self.has_key(&key)?;
-            let sender = Sender { key, balance };
-            if usable && !sender.balance.is_zero() && sender.balance >= *needed {
-                return Ok(sender);
-            }
-            if usable {
-                first_with_key.get_or_insert_with(|| sender.clone());
-            }
-            first.get_or_insert(sender);
-        }
-        first_with_key.or(first).ok_or_else(|| {
-            ChainError::Malformed(format!("StateMinerInfo: {miner} has no address with a key"))
-        })
+        Ok(candidates)
     }
 
-    fn has_key(&self, key: &Address) -> Result<bool, ChainError> {
-        // Only the node can send: `MpoolPushMessage` signs with the node's own key.
-        node_has(&self.node, key)
+    /// Who has the key of this key address: this box before a node, the nodes in the order of their list.
+    fn signer(&self, key: &Address) -> Result<Option<Signer>, ChainError> {
+        if self.keys.as_deref().is_some_and(|keys| keys.has(key)) {
+            return Ok(Some(Signer::Here));
+        }
+        Ok(super::wallet::holder(&self.node, key)?.map(Signer::Node))
     }
 
-    /// Sends a publish message once for the order's id.
-    pub(super) fn send_publish(&self, order: &PublishOrder) -> Result<Cid, ChainError> {
-        let info = self.node.miner_info(&order.miner, None)?;
-        let sender = self.publish_sender(&order.miner, &info, &order.fee_max, None)?;
-        let message = publish_message(sender.key, &order.deals);
-        if !self.keeps_identity()?
-            && let Some(pending) = self.node.pending_like(&message)?
-        {
-            log::info!("publish message {pending} is in the node's pool already");
-            return Ok(pending);
+    /// Makes an order's message ready to be sent: sender, gas, fee, and where its CID can be known before, nonce and
+    /// signature. Nothing is sent.
+    ///
+    /// # Errors
+    /// [`ChainError`]; in no case does anything exist that could be executed.
+    pub(super) fn prepare_publish(&self, order: &PublishOrder) -> Result<Prepared, ChainError> {
+        let head = self.node.head()?;
+        let at = Some(&head);
+        let info = self.node.miner_info(&order.miner, at)?;
+        let sender = self.publish_sender(&order.miner, &info, &TokenAmount::zero(), at)?;
+        let Some(signer) = sender.signer else {
+            return Err(ChainError::NoSender(format!(
+                "neither this box nor a node has the key of {}: import it with `coracle wallet import`, or name another wallet",
+                sender.key
+            )));
+        };
+        let unpriced = publish_message(sender.key.clone(), &order.deals);
+        gas::check_size(&unpriced)?;
+        let mut message = self.node.estimate(&unpriced, &order.fee_max)?;
+        if !same_call(&message, &unpriced) {
+            return Err(ChainError::Malformed(
+                "GasEstimateMessageGas: another message than the one asked for".to_owned(),
+            ));
         }
-        let (sent, cid) = self.node.push_message(&message, order.id, &order.fee_max)?;
-        if sent.to != message.to || sent.method != message.method || sent.params != message.params {
-            // An id that was used before for something else.
-            return Err(ChainError::Malformed(format!(
-                "MpoolPushMessage: {cid} is another message than the one asked for"
+        gas::bound(&mut message, &order.fee_max, &head.base_fee)?;
+        let needed = gas::most_needed(&message);
+        if sender.balance < needed {
+            return Err(ChainError::NoSender(format!(
+                "{} has {}, the message may cost {}",
+                sender.key,
+                sender.balance.to_fil_text(),
+                needed.to_fil_text()
             )));
         }
-        Ok(cid)
+        let way = match signer {
+            Signer::Node(node) if self.kinds.keeps_identity(&self.node, &node)? => {
+                message.nonce = 0;
+                Way::Wallet { node, message }
+            }
+            signer => {
+                self.senders.take(&sender.key, order.id)?;
+                let signed = self.number_and_sign(&signer, message);
+                if signed.is_err() {
+                    self.senders.free(&sender.key, order.id);
+                }
+                Way::Signed {
+                    message: signed?,
+                    since: head.epoch,
+                }
+            }
+        };
+        Ok(Prepared {
+            order: order.id,
+            way,
+        })
     }
 
-    /// Whether the node sends once per `MsgUuid`. Lotus does and is the only one that says nothing of itself in old
-    /// versions; Forest takes the id and ignores it, Venus does not know it (chain-sealer-rpc C.2, H).
-    fn keeps_identity(&self) -> Result<bool, ChainError> {
-        let version = self.node.version()?;
-        let text = version.version.to_ascii_lowercase();
-        Ok(match version.agent.to_ascii_lowercase().as_str() {
-            "" => !text.contains("forest") && !text.contains("venus"),
-            agent => agent == "lotus",
-        })
+    /// Gives a message the next nonce, signs it and looks at what came back.
+    fn number_and_sign(
+        &self,
+        signer: &Signer,
+        mut message: Message,
+    ) -> Result<SignedMessage, ChainError> {
+        let from = message.from.clone();
+        message.nonce = self.node.next_nonce(&from)?;
+        let signed = match signer {
+            Signer::Here => {
+                let bytes = message.cid().to_bytes();
+                let signature = self.keys.as_deref().and_then(|k| k.sign(&from, &bytes));
+                signature.map(|signature| SignedMessage {
+                    message: message.clone(),
+                    signature,
+                })
+            }
+            Signer::Node(node) => Some(self.node.sign_message_at(node, &message)?),
+        };
+        match signed {
+            Some(signed) if signed.message == message && signed.verify(&from) => Ok(signed),
+            Some(_) => Err(ChainError::Malformed(format!(
+                "WalletSignMessage: not the message that was asked for, or not signed by {from}"
+            ))),
+            None => Err(ChainError::NoSender(format!("the key of {from} is gone"))),
+        }
     }
 
     /// Simulates a publish message with one deal, from the miner's worker.
@@ -129,7 +211,16 @@ impl Lotus {
     }
 }
 
-/// PublishStorageDeals to f05; nonce and gas are left to the node.
+/// Whether two messages differ in no more than nonce and gas.
+pub(super) fn same_call(a: &Message, b: &Message) -> bool {
+    a.from == b.from
+        && a.to == b.to
+        && a.value == b.value
+        && a.method == b.method
+        && a.params == b.params
+}
+
+/// PublishStorageDeals to f05, without nonce and gas.
 fn publish_message(from: Address, deals: &[ClientDealProposal]) -> Message {
     Message {
         version: 0,

@@ -21,10 +21,10 @@ pub(super) fn sign(
     if let Some(signature) = local.and_then(|keys| keys.sign(key, bytes)) {
         return Ok(Some(signature));
     }
-    if !node_has(node, key)? {
+    let Some(name) = holder(node, key)? else {
         return Ok(None);
-    }
-    match node.wallet_sign(key, bytes) {
+    };
+    match node.wallet_sign_at(&name, key, bytes) {
         Ok(signature) => Ok(Some(signature)),
         Err(ChainError::Forbidden(text)) => {
             node.warn_once(format!("cannot sign with {key} on the node: {text}"));
@@ -34,24 +34,32 @@ pub(super) fn sign(
     }
 }
 
-/// Whether the node has the key, as far as it lets us know: a token without `write` and a gateway, which has no wallet
-/// methods (chain-sealer-rpc A.8), count as no.
-pub(super) fn node_has(node: &Node, key: &Address) -> Result<bool, ChainError> {
-    match node.wallet_has(key) {
-        Err(ChainError::Forbidden(text)) => {
-            node.warn_once(format!("cannot ask the node for the key of {key}: {text}"));
-            Ok(false)
+/// The first node of the list that has the key, as far as they let us know: a token without `write`, and a gateway, which
+/// has no wallet methods (chain-sealer-rpc A.8), count as no.
+///
+/// # Errors
+/// None has it, and at least one could not be asked.
+pub(super) fn holder(node: &Node, key: &Address) -> Result<Option<String>, ChainError> {
+    let mut failure = None;
+    for name in node.client.names() {
+        match node.wallet_has_at(&name, key) {
+            Ok(true) => return Ok(Some(name)),
+            Ok(false) => {}
+            Err(ChainError::Forbidden(text)) => {
+                node.warn_once(format!(
+                    "cannot ask {name} whether it has the key of {key}: {text}"
+                ));
+            }
+            // Method not found (Lotus), method not supported (Forest).
+            Err(ChainError::Refused {
+                code: -32601 | -32001,
+                message,
+            }) => node.warn_once(format!("{name} has no wallet: {message}")),
+            Err(error) => failure = Some(error),
         }
-        // Method not found (Lotus), method not supported (Forest).
-        Err(ChainError::Refused {
-            code: -32601 | -32001,
-            message,
-        }) => {
-            node.warn_once(format!(
-                "the node has no wallet for the key of {key}: {message}"
-            ));
-            Ok(false)
-        }
-        other => other,
+    }
+    match failure {
+        Some(error) => Err(error),
+        None => Ok(None),
     }
 }

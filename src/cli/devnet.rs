@@ -1,7 +1,7 @@
 //! `coracle devnet`: a stand-in chain node and its miners, until interrupted.
 
 use super::{Failure, args, signals, terminal};
-use crate::devnet::{Devnet, DevnetConfig, MinerConfig, Wallet};
+use crate::devnet::{Devnet, DevnetConfig, MinerConfig, NodeKind, Wallet};
 use serde_json::{Value, json};
 use smol::Executor;
 use std::fmt::Write as _;
@@ -32,6 +32,7 @@ struct Options {
     clients: u32,
     auth: bool,
     port: u16,
+    kind: NodeKind,
     json: bool,
 }
 
@@ -45,6 +46,9 @@ impl Options {
             clients: arguments.opt_value_from_str("--clients")?.unwrap_or(0),
             auth: arguments.contains("--auth"),
             port: arguments.opt_value_from_str("--port")?.unwrap_or(0),
+            kind: arguments
+                .opt_value_from_fn("--node", kind)?
+                .unwrap_or_default(),
             json: arguments.contains("--json"),
         };
         args::finish(arguments)?;
@@ -83,9 +87,19 @@ impl Options {
             clients: self.clients,
             epoch: Duration::from_millis(self.epoch_ms),
             auth: self.auth,
+            kind: self.kind,
             ..DevnetConfig::default()
         }
     }
+}
+
+/// A kind of node by its name.
+fn kind(name: &str) -> Result<NodeKind, String> {
+    let found = NodeKind::ALL.iter().find(|(known, _)| *known == name);
+    found.map(|(_, kind)| *kind).ok_or_else(|| {
+        let names = NodeKind::ALL.map(|(known, _)| known);
+        format!("--node is one of {}", names.join(", "))
+    })
 }
 
 /// Runs the command.
@@ -156,6 +170,19 @@ fn as_text(devnet: &Devnet, options: &Options) -> String {
         line(format!("#   address {}", wallet.address));
         line(format!("#   key     {}", wallet.key.export_lotus()));
     }
+    if options.kind == NodeKind::Gateway {
+        line("#".to_owned());
+        line(
+            "# A gateway has no wallet: the workers' keys belong into the provider's keystore."
+                .to_owned(),
+        );
+        for [_, worker, _] in &people.miners {
+            line("#".to_owned());
+            line(format!("# {}", worker.name));
+            line(format!("#   address {}", worker.address));
+            line(format!("#   key     {}", worker.key.export_lotus()));
+        }
+    }
     line("#".to_owned());
     let millis = options.epoch_ms;
     line(format!(
@@ -184,6 +211,9 @@ mod tests {
         assert_eq!(config.miners[0].listen.port(), 0);
         assert_eq!(config.epoch, Duration::from_secs(1));
         assert!(!config.auth);
+        assert_eq!(config.kind, NodeKind::Lotus);
+        let forest = read("--node forest").unwrap().config();
+        assert_eq!(forest.kind, NodeKind::Forest);
     }
 
     #[test]
@@ -213,6 +243,7 @@ mod tests {
             "--miners 17",
             "--clients 1001",
             "--port 65536",
+            "--node curio",
             "extra",
             "--what",
         ] {

@@ -38,11 +38,13 @@ pub const GROUPS: &[Entry] = &[
     Entry {
         name: "devnet",
         about: "a stand-in chain node and miner on loopback, to try things against",
-        usage: "coracle devnet [--epoch MILLISECONDS] [--miners N] [--clients N] [--auth] [--port N] [--json]
+        usage: "coracle devnet [--epoch MILLISECONDS] [--miners N] [--clients N] [--node KIND] [--auth]
+               [--port N] [--json]
 
   --epoch MILLISECONDS   length of an epoch (1000)
   --miners N             miners, from f01000 on (1)
   --clients N            clients beside the three that are always there (0)
+  --node KIND            answer as lotus, forest, venus or gateway does (lotus)
   --auth                 enforce the tokens' permissions
   --port N               the node's port, the miners' follow; without it free ones
 

@@ -225,7 +225,13 @@ impl Reader {
 }
 
 /// The piece CID of exactly `size` bytes; blocks.
-fn commit(input: Input, size: u64) -> Result<Cid, String> {
+fn commit(input: Input, size: u64, close_after: Option<u64>) -> Result<Cid, String> {
+    let closed = |commp: &Commp| match close_after {
+        Some(limit) if commp.bytes() >= limit => {
+            Err(format!("writing piece: disk full after {limit} bytes"))
+        }
+        _ => Ok(()),
+    };
     let short = |got: u64| format!("writing piece: unexpected EOF after {got} of {size} bytes");
     let mut commp = Commp::new();
     match input {
@@ -236,6 +242,7 @@ fn commit(input: Input, size: u64) -> Result<Cid, String> {
         }
         Input::Bits(bits) => {
             while commp.bytes() < size {
+                closed(&commp)?;
                 match bits.recv_blocking() {
                     Ok(Ok(bytes)) => feed(&mut commp, &bytes, size),
                     Ok(Err(error)) => return Err(format!("writing piece: {error}")),
@@ -299,7 +306,9 @@ async fn read_piece(
 ) -> Result<Cid, RpcError> {
     let _place = shared.reading.acquire().await;
     let input = reader.read(shared, miner).await?;
-    match shared.hashing.run(move || commit(input, size)).await {
+    let close_after = miner_at(&mut shared.world(), miner)?.close_after.take();
+    let work = move || commit(input, size, close_after);
+    match shared.hashing.run(work).await {
         Ok(result) => result.map_err(RpcError::ordinary),
         Err(busy) => Err(RpcError::ordinary(busy.to_string())),
     }

@@ -4,9 +4,10 @@
 //! A message that waits when a tipset is made goes into that tipset and is carried out when the next one is made: that
 //! next tipset is its execution tipset, the first one whose state shows the effects (spec chain-sealer-rpc A.6).
 
+use super::activation::{self, Activated};
 use super::actors::{self, Receipt};
 use super::mempool::{Pool, PoolError};
-use super::state::{CommittedSector, State};
+use super::state::State;
 use crate::filecoin::message::{Message, SignedMessage};
 use crate::filecoin::{ChainEpoch, cids};
 use cid::Cid;
@@ -53,9 +54,6 @@ pub struct Tipset {
     /// The state before its messages; none once forgotten.
     pub state: Option<Arc<State>>,
 }
-
-/// How the activation of each deal of a sector ended.
-pub type Activated = Vec<(u64, Result<(), &'static str>)>;
 
 /// Where a message was carried out.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -236,6 +234,15 @@ impl Chain {
         Some((*real, self.messages.get(real)?))
     }
 
+    /// Forgets the messages that wait, as if they had never been pushed.
+    pub fn forget_waiting(&mut self) {
+        let waiting: Vec<SignedMessage> = self.pool.take_all();
+        for signed in waiting {
+            self.messages.remove(&signed.cid());
+            self.unsigned.remove(&signed.message.cid());
+        }
+    }
+
     /// Every message that was ever pushed, in no special order.
     pub fn messages(&self) -> impl Iterator<Item = &SignedMessage> {
         self.messages.values()
@@ -320,7 +327,7 @@ impl Chain {
                 sector,
                 deals,
             } => {
-                let results = activate(state, epoch, miner, sector, &deals);
+                let results = activation::activate(state, epoch, miner, sector, &deals);
                 self.activations.insert((miner, sector), results);
             }
         }
@@ -438,46 +445,6 @@ fn same_call(a: &Message, b: &Message) -> bool {
         && a.value == b.value
         && a.method == b.method
         && a.params == b.params
-}
-
-/// Enters a proven sector and its deals.
-fn activate(
-    state: &mut State,
-    epoch: ChainEpoch,
-    miner: u64,
-    sector: u64,
-    deals: &[(u64, Cid)],
-) -> Activated {
-    let mut weights = (0_u128, 0_u128);
-    let mut expiration = epoch.saturating_add(crate::filecoin::market_actor::MIN_DURATION);
-    let mut results = Vec::new();
-    for (number, piece) in deals {
-        let deal = (*number, piece);
-        let result = state.market.activate(deal, miner, sector, epoch);
-        if let (Ok(()), Some(deal)) = (result, state.market.deals.get(number)) {
-            let proposal = &deal.proposal;
-            let epochs = u128::try_from(proposal.duration().unwrap_or(0)).unwrap_or(0);
-            let weight = u128::from(proposal.piece_size).saturating_mul(epochs);
-            let sum = if proposal.verified {
-                &mut weights.1
-            } else {
-                &mut weights.0
-            };
-            *sum = sum.saturating_add(weight);
-            expiration = expiration.max(proposal.end_epoch);
-        }
-        results.push((*number, result));
-    }
-    let committed = CommittedSector {
-        activation: epoch,
-        expiration,
-        deal_weight: weights.0,
-        verified_weight: weights.1,
-    };
-    if let Some(miner) = state.miner_mut(miner) {
-        miner.sectors.insert(sector, committed);
-    }
-    results
 }
 
 /// The CIDs of a tipset's blocks: one to three of them, from what makes the tipset different from others.

@@ -13,6 +13,8 @@ pub struct Fault {
     pub skip: u32,
     /// Calls that it strikes; then it is over.
     pub times: u32,
+    /// Only calls of this node, counted from 0; none strikes them all, and the miners'.
+    pub node: Option<usize>,
 }
 
 /// What happens to a call.
@@ -38,6 +40,10 @@ pub enum Effect {
     },
     /// An HTTP status is answered, with no JSON-RPC: a proxy in between.
     Status(u16),
+    /// The call is carried out and this is answered instead of its result: a broken server.
+    Answer(serde_json::Value),
+    /// `SectorAddPieceToAny` stops reading after this many bytes of the piece and fails.
+    CloseEarly(u64),
 }
 
 impl Fault {
@@ -53,15 +59,27 @@ impl Fault {
             effect,
             skip: 0,
             times,
+            node: None,
         }
+    }
+
+    /// The same for the calls of one node only.
+    #[must_use]
+    pub fn at(mut self, node: usize) -> Self {
+        self.node = Some(node);
+        self
+    }
+
+    fn fits(&self, method: &str, node: Option<usize>) -> bool {
+        self.times > 0
+            && (self.method == method || self.method == "*")
+            && (self.node.is_none() || self.node == node)
     }
 }
 
-/// The effect that strikes this call, if any; the first fitting fault counts it.
-pub fn strike(faults: &mut Vec<Fault>, method: &str) -> Option<Effect> {
-    let fault = faults
-        .iter_mut()
-        .find(|fault| fault.times > 0 && (fault.method == method || fault.method == "*"))?;
+/// The effect that strikes this call, if any; the first fitting fault counts it. `node` is none for calls of a miner.
+pub fn strike(faults: &mut Vec<Fault>, method: &str, node: Option<usize>) -> Option<Effect> {
+    let fault = faults.iter_mut().find(|fault| fault.fits(method, node))?;
     if fault.skip > 0 {
         fault.skip = fault.skip.saturating_sub(1);
         return None;
@@ -83,12 +101,19 @@ mod tests {
             effect: Effect::Status(502),
             skip: 1,
             times: 2,
+            node: None,
         }];
-        assert_eq!(strike(&mut faults, "Version"), None);
-        assert_eq!(strike(&mut faults, "ChainHead"), None);
-        assert_eq!(strike(&mut faults, "ChainHead"), Some(Effect::Status(502)));
-        assert_eq!(strike(&mut faults, "ChainHead"), Some(Effect::Status(502)));
-        assert_eq!(strike(&mut faults, "ChainHead"), None);
+        assert_eq!(strike(&mut faults, "Version", Some(0)), None);
+        assert_eq!(strike(&mut faults, "ChainHead", Some(0)), None);
+        assert_eq!(
+            strike(&mut faults, "ChainHead", Some(0)),
+            Some(Effect::Status(502))
+        );
+        assert_eq!(
+            strike(&mut faults, "ChainHead", Some(0)),
+            Some(Effect::Status(502))
+        );
+        assert_eq!(strike(&mut faults, "ChainHead", Some(0)), None);
         assert!(faults.is_empty());
     }
 
@@ -96,9 +121,20 @@ mod tests {
     fn a_star_strikes_everything() {
         let mut faults = vec![Fault::once("*", Effect::Drop { done: true })];
         assert_eq!(
-            strike(&mut faults, "Version"),
+            strike(&mut faults, "Version", Some(0)),
             Some(Effect::Drop { done: true })
         );
-        assert_eq!(strike(&mut faults, "Version"), None);
+        assert_eq!(strike(&mut faults, "Version", Some(0)), None);
+    }
+
+    #[test]
+    fn one_nodes_trouble_is_not_anothers() {
+        let mut faults = vec![Fault::once("*", Effect::Status(502)).at(1)];
+        assert_eq!(strike(&mut faults, "Version", Some(0)), None);
+        assert_eq!(strike(&mut faults, "SectorsList", None), None);
+        assert_eq!(
+            strike(&mut faults, "Version", Some(1)),
+            Some(Effect::Status(502))
+        );
     }
 }

@@ -139,6 +139,11 @@ impl Market {
         balance.escrow = plus(&balance.escrow, amount);
     }
 
+    /// Changes escrow to this much; what deals hold stays.
+    pub fn set_escrow(&mut self, number: u64, escrow: &TokenAmount) {
+        self.balances.entry(number).or_default().escrow = escrow.clone();
+    }
+
     fn lock(&mut self, number: u64, amount: &TokenAmount) {
         let balance = self.balances.entry(number).or_default();
         balance.locked = plus(&balance.locked, amount);

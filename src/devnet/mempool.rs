@@ -169,6 +169,15 @@ impl Pool {
             .flat_map(BTreeMap::values)
     }
 
+    /// Takes every waiting message out.
+    pub fn take_all(&mut self) -> Vec<SignedMessage> {
+        let pending = std::mem::take(&mut self.pending);
+        pending
+            .into_values()
+            .flat_map(BTreeMap::into_values)
+            .collect()
+    }
+
     /// Every waiting message.
     pub fn all(&self) -> impl Iterator<Item = &SignedMessage> {
         self.pending.values().flat_map(BTreeMap::values)

@@ -17,11 +17,13 @@
 // The methods of a table share one signature, whether they can fail or not.
 #![allow(clippy::unnecessary_wraps)]
 
+mod activation;
 mod actors;
 mod add_piece;
 mod chain;
 pub mod faults;
 mod jwt;
+mod kinds;
 mod market;
 mod mempool;
 mod params;
@@ -37,6 +39,7 @@ mod server;
 pub mod settings;
 mod state;
 mod streams;
+mod trouble;
 mod wallets;
 mod world;
 
@@ -46,7 +49,7 @@ mod tests;
 pub use faults::{Effect, Fault};
 pub use market::{Deal, FIL};
 pub use sectors::Sector;
-pub use settings::{DevnetConfig, MinerConfig};
+pub use settings::{DevnetConfig, MinerConfig, NodeKind};
 pub use wallets::Wallet;
 pub use world::People;
 
@@ -71,7 +74,8 @@ const CONNECTIONS: usize = 512;
 pub struct Devnet {
     shared: Arc<Shared>,
     people: People,
-    node: SocketAddr,
+    /// The node, then the further ones.
+    nodes: Vec<SocketAddr>,
     miners: Vec<SocketAddr>,
     token: String,
     /// The listeners and the clock; dropping them ends them.
@@ -93,9 +97,15 @@ impl Devnet {
         let allow: Vec<String> = jwt::PERMISSIONS.map(str::to_owned).to_vec();
         let token = jwt::issue(&world.token_secret, &allow);
 
-        let node_listener = Listener::bind(config.node).await?;
-        let node = node_listener.local_addr();
-        let mut listeners = vec![(node_listener, Role::Node)];
+        let mut listeners = Vec::new();
+        let mut nodes = Vec::new();
+        for number in 0..=config.more_nodes.len() {
+            let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+            let address = if number == 0 { config.node } else { any };
+            let listener = Listener::bind(address).await?;
+            nodes.push(listener.local_addr());
+            listeners.push((listener, Role::Node(number)));
+        }
         let mut miners = Vec::new();
         let mut workers = Vec::new();
         for (index, miner) in config.miners.iter().enumerate() {
@@ -130,7 +140,7 @@ impl Devnet {
         Ok(Self {
             shared,
             people,
-            node,
+            nodes,
             miners,
             token,
             _tasks: tasks,
@@ -139,7 +149,18 @@ impl Devnet {
 
     /// The value for `FULLNODE_API_INFO`: token and multiaddr.
     pub fn fullnode_api_info(&self) -> String {
-        api_info(&self.token, self.node)
+        self.node_api_info(0)
+    }
+
+    /// The same for the node with this place: 0, then the further ones. A gateway takes no token.
+    pub fn node_api_info(&self, node: usize) -> String {
+        let kind = kinds::kind_of(&self.shared.world().config, node);
+        let token = match kind {
+            NodeKind::Gateway => "",
+            _ => &self.token,
+        };
+        let address = self.nodes.get(node);
+        address.map_or_else(String::new, |address| api_info(token, *address))
     }
 
     /// The value for `MINER_API_INFO` of the miner with this place in the settings; empty if there is no such miner.
@@ -156,7 +177,9 @@ impl Devnet {
 
     /// The node's address.
     pub fn node_addr(&self) -> SocketAddr {
-        self.node
+        // There is always a first one.
+        let none = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
+        self.nodes.first().copied().unwrap_or(none)
     }
 
     /// The address of the miner with this place in the settings.
@@ -266,8 +289,9 @@ impl Devnet {
 /// Token and multiaddr, as Lotus prints them.
 fn api_info(token: &str, address: SocketAddr) -> String {
     let family = if address.is_ipv4() { "ip4" } else { "ip6" };
+    let colon = if token.is_empty() { "" } else { ":" };
     format!(
-        "{token}:/{family}/{}/tcp/{}/http",
+        "{token}{colon}/{family}/{}/tcp/{}/http",
         address.ip(),
         address.port()
     )

@@ -2,6 +2,7 @@
 //! chain-sealer-rpc A.2, A.5).
 
 use super::rpc::RpcError;
+use super::settings::NodeKind;
 use crate::filecoin::json::{self, JsonError};
 use crate::filecoin::message::{Message, SignedMessage};
 use crate::filecoin::{Address, Signature, TokenAmount};
@@ -11,10 +12,15 @@ use serde_json::Value;
 /// Blocks of a tipset key.
 const MAX_BLOCKS: usize = 32;
 
-/// A call's parameters; as many as the method has.
-pub struct Params(pub Vec<Value>);
+/// A call's parameters, as many as the method has, and what kind of node they were given to.
+pub struct Params(pub Vec<Value>, pub NodeKind);
 
 impl Params {
+    /// What kind of node was asked.
+    pub fn kind(&self) -> NodeKind {
+        self.1
+    }
+
     /// The parameter as it came; null where there is none.
     pub fn raw(&self, index: usize) -> &Value {
         self.0.get(index).unwrap_or(&Value::Null)

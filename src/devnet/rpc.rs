@@ -2,8 +2,10 @@
 //! HTTP status, batches, permissions, and the faults that a test has asked for.
 
 use super::faults::{Effect, strike};
+use super::kinds;
 use super::params::Params;
 use super::server::Shared;
+use super::settings::NodeKind;
 use super::world::World;
 use crate::serve::listener::{self, Body};
 use hyper::{Response, StatusCode};
@@ -36,6 +38,8 @@ pub struct RpcError {
 pub enum Form {
     /// A JSON-RPC error.
     Envelope,
+    /// A JSON-RPC error that says that the token is not enough.
+    Forbidden,
     /// The HTTP status and some text: as from a proxy.
     Page,
     /// Nothing: the connection ends.
@@ -92,11 +96,26 @@ impl RpcError {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, -32602, text)
     }
 
+    /// The token does not give what the method needs.
+    fn forbidden(method: &Method) -> Self {
+        let mut error = Self::ordinary(format!(
+            "missing permission to invoke '{}' (need '{}')",
+            method.name, method.need
+        ));
+        error.form = Form::Forbidden;
+        error
+    }
+
     /// No answer at all.
     pub fn abort() -> Self {
         let mut error = Self::ordinary("");
         error.form = Form::Nothing;
         error
+    }
+
+    /// Whether it is anything but a JSON-RPC error.
+    fn is_no_answer(&self) -> bool {
+        matches!(self.form, Form::Page | Form::Nothing)
     }
 
     /// An HTTP status instead of an answer.
@@ -188,7 +207,11 @@ pub struct Caller {
     pub shared: Arc<Shared>,
     /// The tables in which a method is looked up, the first that has it wins.
     pub tables: &'static [&'static [Method]],
-    /// The place of the miner that is spoken to; 0 on the node.
+    /// The place of the node that is spoken to; none for a miner.
+    pub node: Option<usize>,
+    /// What kind of node it is; a miner is like Lotus.
+    pub kind: NodeKind,
+    /// The place of the miner that is spoken to; 0 on a node.
     pub miner: usize,
     /// What the token allows.
     pub allowed: Vec<String>,
@@ -224,7 +247,7 @@ fn single(id: &Value, result: Answer) -> Response<Body> {
         Err(error) => match error.form {
             Form::Nothing => listener::abort(),
             Form::Page => listener::text(error.status, error.message.clone()),
-            Form::Envelope => {
+            Form::Envelope | Form::Forbidden => {
                 let status = error.status;
                 listener::json(status, &envelope(id, result))
             }
@@ -243,7 +266,7 @@ async fn answer_batch(caller: &Caller, batch: Vec<Value>) -> Response<Body> {
     let mut answers = Vec::new();
     for request in batch {
         match call(caller, &request).await {
-            Some((id, Err(error))) if error.form != Form::Envelope => {
+            Some((id, Err(error))) if error.is_no_answer() => {
                 return single(&id, Err(error));
             }
             Some((id, result)) => answers.push(envelope(&id, result)),
@@ -280,9 +303,10 @@ async fn call(caller: &Caller, request: &Value) -> Option<(Value, Answer)> {
         }
     };
     let result = find_and_run(caller, request).await;
+    let result = result.map_err(|error| kinds::error(caller.kind, error));
     match (id, result) {
         // Whoever does not want an answer still loses the connection.
-        (None, Err(error)) if error.form != Form::Envelope => Some((Value::Null, Err(error))),
+        (None, Err(error)) if error.is_no_answer() => Some((Value::Null, Err(error))),
         (None, _) => None,
         (Some(id), result) => Some((id, result)),
     }
@@ -298,7 +322,8 @@ fn find(tables: &'static [&'static [Method]], name: &str) -> Option<&'static Met
 async fn find_and_run(caller: &Caller, request: &Value) -> Answer {
     let full = request.get("method").and_then(Value::as_str).unwrap_or("");
     let name = full.strip_prefix("Filecoin.").unwrap_or("");
-    let Some(method) = find(caller.tables, name) else {
+    let found = find(caller.tables, name).filter(|_| kinds::has(caller.kind, name));
+    let Some(method) = found else {
         return Err(RpcError::not_found(full));
     };
     let params = match request.get("params") {
@@ -309,7 +334,8 @@ async fn find_and_run(caller: &Caller, request: &Value) -> Answer {
     if params.len() != method.arity {
         return Err(RpcError::arity(full, params.len(), method.arity));
     }
-    let effect = strike(&mut caller.shared.world().faults, name);
+    kinds::check_names(caller.kind, name, &params)?;
+    let effect = strike(&mut caller.shared.world().faults, name, caller.node);
     match effect {
         None => run(caller, method, params).await,
         Some(Effect::Delay(time)) => {
@@ -338,17 +364,26 @@ async fn find_and_run(caller: &Caller, request: &Value) -> Answer {
             Err(RpcError::coded(code, message))
         }
         Some(Effect::Status(status)) => Err(RpcError::page(status)),
+        Some(Effect::Answer(answer)) => {
+            let _ = run(caller, method, params).await;
+            Ok(answer)
+        }
+        Some(Effect::CloseEarly(bytes)) => {
+            if let Some(miner) = caller.shared.world().miners.get_mut(caller.miner) {
+                miner.close_after = Some(bytes);
+            }
+            run(caller, method, params).await
+        }
     }
 }
 
 async fn run(caller: &Caller, method: &Method, params: Vec<Value>) -> Answer {
-    if !caller.allowed.iter().any(|allowed| allowed == method.need) {
-        return Err(RpcError::ordinary(format!(
-            "missing permission to invoke '{}' (need '{}')",
-            method.name, method.need
-        )));
+    // Whatever a gateway has is for everybody.
+    let open = caller.kind == NodeKind::Gateway;
+    if !open && !caller.allowed.iter().any(|allowed| allowed == method.need) {
+        return Err(RpcError::forbidden(method));
     }
-    let params = Params(params);
+    let params = Params(params, caller.kind);
     match method.run {
         Run::Node(run) => run(&mut caller.shared.world(), &params),
         Run::Miner(run) => run(&mut caller.shared.world(), caller.miner, &params),

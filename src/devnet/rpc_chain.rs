@@ -2,9 +2,11 @@
 
 use super::actors::{self, BASE_FEE};
 use super::chain::{Lookup, SearchError, Tipset};
+use super::kinds::{self, GATEWAY_DAY, GATEWAY_LOOKBACK};
 use super::params::Params;
 use super::rpc::{Answer, Later, Method, RpcError, later, node};
 use super::server::Shared;
+use super::settings::NodeKind;
 use super::state::State;
 use super::world::World;
 use crate::filecoin::market_actor::{PUBLISH_STORAGE_DEALS, PublishReturn};
@@ -20,9 +22,6 @@ const MAX_CONFIDENCE: u64 = 900;
 
 /// How often a waiting call looks, when epochs are long or come by hand.
 const WAIT_STEP: Duration = Duration::from_millis(50);
-
-/// Version 2.3.0 of the interface.
-const API_VERSION: u64 = 131_840;
 
 /// The methods.
 pub const METHODS: &[Method] = &[
@@ -48,10 +47,11 @@ pub const METHODS: &[Method] = &[
 /// The deprecated interface's own forms of the same names (spec B.12): found first under `/rpc/v0`.
 pub const METHODS_V0: &[Method] = &[
     node("StateSearchMsg", 1, "read", |world, params| {
-        search(world, None, &params.cid(0)?, -1, true)
+        search(world, params.kind(), None, &params.cid(0)?, (-1, true))
     }),
     node("StateSearchMsgLimited", 2, "read", |world, params| {
-        search(world, None, &params.cid(0)?, params.i64(1)?, true)
+        let cid = params.cid(0)?;
+        search(world, params.kind(), None, &cid, (params.i64(1)?, true))
     }),
     later("StateWaitMsg", 2, "read", |shared, _, params| {
         let call = params.cid(0).and_then(|cid| Ok((cid, params.u64(1)?)));
@@ -134,7 +134,9 @@ fn chain_finalized(world: &mut World, _: &Params) -> Answer {
 
 fn chain_get_tipset(world: &mut World, params: &Params) -> Answer {
     let key = params.tipset(0)?;
-    Ok(tipset_json(world, tipset(world, key.as_ref())?))
+    let found = tipset(world, key.as_ref())?;
+    not_too_old(world, params.kind(), found.height)?;
+    Ok(tipset_json(world, found))
 }
 
 fn chain_get_tipset_by_height(world: &mut World, params: &Params) -> Answer {
@@ -145,6 +147,7 @@ fn chain_get_tipset_by_height(world: &mut World, params: &Params) -> Answer {
             "looking for tipset with height greater than start point",
         ));
     }
+    not_too_old(world, params.kind(), height)?;
     let found = world.chain.at(height);
     if found.height == height {
         Ok(tipset_json(world, found))
@@ -182,31 +185,50 @@ fn network_params(world: &mut World, _: &Params) -> Answer {
     }))
 }
 
-fn version(world: &mut World, _: &Params) -> Answer {
-    Ok(json!({
-        "Version": concat!("1.36.2+coracle-devnet-", env!("CARGO_PKG_VERSION")),
-        "APIVersion": API_VERSION,
-        "BlockDelay": world.chain.rules.block_delay,
-        "Agent": "lotus",
-    }))
+/// A gateway answers nothing about tipsets of more than a day ago.
+fn not_too_old(world: &World, kind: NodeKind, height: i64) -> Result<(), RpcError> {
+    let age = world.chain.epoch().saturating_sub(height);
+    if kind == NodeKind::Gateway && age > GATEWAY_DAY {
+        return Err(RpcError::ordinary(
+            "bad tipset height: lookbacks of more than 24h0m0s are disallowed",
+        ));
+    }
+    Ok(())
+}
+
+fn version(world: &mut World, params: &Params) -> Answer {
+    Ok(kinds::version(params.kind(), world.chain.rules.block_delay))
 }
 
 fn search_message(world: &mut World, params: &Params) -> Answer {
     let from = params.tipset(0)?;
     let cid = params.cid(1)?;
-    search(world, from.as_ref(), &cid, params.i64(2)?, params.bool(3)?)
+    let how = (params.i64(2)?, params.bool(3)?);
+    search(world, params.kind(), from.as_ref(), &cid, how)
 }
 
 fn search(
     world: &World,
+    kind: NodeKind,
     from: Option<&Vec<Cid>>,
     cid: &Cid,
-    lookback: i64,
-    replaced: bool,
+    (mut lookback, replaced): (i64, bool),
 ) -> Answer {
     let from = tipset(world, from)?.height;
+    not_too_old(world, kind, from)?;
+    if kind == NodeKind::Gateway && !(0..=GATEWAY_LOOKBACK).contains(&lookback) {
+        lookback = GATEWAY_LOOKBACK;
+    }
     match world.chain.search(from, cid, lookback, replaced) {
-        Ok(found) => Ok(found.map_or(Value::Null, |lookup| lookup_json(lookup, &Value::Null))),
+        Ok(None) => Ok(Value::Null),
+        Ok(Some(lookup)) => {
+            let mut found = lookup_json(lookup, &Value::Null);
+            if kind == NodeKind::Forest {
+                // It names the message that was asked for, even if another one replaced it.
+                found["Message"] = forms::from_cid(Some(cid));
+            }
+            Ok(found)
+        }
         Err(error) => Err(search_error(cid, &error)),
     }
 }

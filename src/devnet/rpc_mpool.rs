@@ -1,11 +1,13 @@
 //! Methods that send messages: estimating, signing by the node, pushing (spec chain-sealer-rpc C.2).
 
 use super::actors::{self, BASE_FEE, BLOCK_GAS};
+use super::kinds;
 use super::market::FIL;
 use super::mempool::most_needed;
 use super::params::Params;
 use super::rpc::{Answer, Method, RpcError, node};
 use super::rpc_chain::state_at;
+use super::settings::NodeKind;
 use super::state::plus;
 use super::world::World;
 use crate::filecoin::json::{self as forms, JsonError};
@@ -157,7 +159,8 @@ fn estimate_message(world: &mut World, params: &Params) -> Answer {
 fn push_message(world: &mut World, params: &Params) -> Answer {
     let message = params.message(0)?;
     let mut spec = SendSpec::decode(params.raw(1))?;
-    spec.id = spec.id.filter(|_| world.config.message_ids);
+    let keeps = world.config.message_ids && kinds::keeps_ids(params.kind());
+    spec.id = spec.id.filter(|_| keeps);
     let signed = send(world, message, &spec)?;
     Ok(forms::from_signed_message(&signed))
 }
@@ -215,20 +218,31 @@ fn push(world: &mut World, signed: SignedMessage) -> Result<cid::Cid, RpcError> 
 }
 
 fn push_signed(world: &mut World, params: &Params) -> Answer {
-    let cid = push(world, params.signed_message(0)?)?;
+    let signed = params.signed_message(0)?;
+    if params.kind() == NodeKind::Gateway {
+        // What strangers push has no nonces ahead of its time.
+        let next = next_nonce(world, &signed.message.from)?;
+        if signed.message.nonce > next {
+            return Err(RpcError::ordinary("mpool push: unfulfilled nonce gap"));
+        }
+    }
+    let cid = push(world, signed)?;
     Ok(forms::from_cid(Some(&cid)))
 }
 
 fn get_nonce(world: &mut World, params: &Params) -> Answer {
-    let address = params.address(0)?;
+    Ok(json!(next_nonce(world, &params.address(0)?)?))
+}
+
+fn next_nonce(world: &World, address: &Address) -> Result<u64, RpcError> {
     let state = world.chain.next_state();
-    let Some(actor) = state.actor(&address) else {
+    let Some(actor) = state.actor(address) else {
         return Err(RpcError::ordinary(format!(
             "resolution lookup failed ({address}): actor not found"
         )));
     };
-    let key = actor.robust.as_ref().unwrap_or(&address);
-    Ok(json!(world.chain.pool.next_nonce(&state, key)))
+    let key = actor.robust.as_ref().unwrap_or(address);
+    Ok(world.chain.pool.next_nonce(&state, key))
 }
 
 fn pending(world: &mut World, params: &Params) -> Answer {

@@ -1,7 +1,9 @@
 //! The sockets of a devnet: which paths there are, who may call, and the clock that makes tipsets.
 
 use super::jwt;
+use super::kinds;
 use super::rpc::{self, Caller, Method};
+use super::settings::NodeKind;
 use super::streams::{self, Streams};
 use super::world::World;
 use super::{rpc_chain, rpc_miner, rpc_mpool, rpc_state, rpc_wallet};
@@ -84,8 +86,8 @@ impl Shared {
 /// Who is spoken to at a listener.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
-    /// The chain node.
-    Node,
+    /// The chain node with this place: 0, then the further ones.
+    Node(usize),
     /// The miner with this place in the list.
     Miner(usize),
     /// That miner's worker, which takes nothing but data.
@@ -106,19 +108,24 @@ pub async fn answer(shared: Arc<Shared>, role: Role, request: Request<Incoming>)
         .and_then(|rest| rest.strip_prefix('/'))
     {
         return match role {
-            Role::Node => not_found(),
+            Role::Node(_) => not_found(),
             Role::Miner(miner) | Role::Worker(miner) => push(&shared, miner, id, request).await,
         };
     }
-    let (tables, miner) = match (role, path.as_str()) {
-        (Role::Node, "/rpc/v1") => (NODE_V1, 0),
-        (Role::Node, "/rpc/v0") => (NODE_V0, 0),
-        (Role::Miner(miner), "/rpc/v0") => (MINER_V0, miner),
+    let (tables, node, miner) = match (role, path.as_str()) {
+        (Role::Node(node), "/rpc/v1") => (NODE_V1, Some(node), 0),
+        (Role::Node(node), "/rpc/v0") => (NODE_V0, Some(node), 0),
+        (Role::Miner(miner), "/rpc/v0") => (MINER_V0, None, miner),
         _ => return not_found(),
     };
+    let kind = node.map_or(NodeKind::Lotus, |node| {
+        kinds::kind_of(&shared.world().config, node)
+    });
     let caller = Caller {
         shared,
         tables,
+        node,
+        kind,
         miner,
         allowed,
     };

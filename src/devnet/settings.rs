@@ -9,6 +9,30 @@ fn loopback() -> SocketAddr {
     SocketAddr::from((Ipv4Addr::LOCALHOST, 0))
 }
 
+/// What kind of node answers: how it spells its errors, what it is strict about, which methods it lacks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum NodeKind {
+    /// Lotus.
+    #[default]
+    Lotus,
+    /// Forest: exact field names, codes of its own, no memory of a message's identity (spec chain-sealer-rpc H).
+    Forest,
+    /// Venus: does not say what it is, and knows no identity of a message (spec G, C.2).
+    Venus,
+    /// A lotus-gateway: no wallet, few methods, limits on how far back is looked (spec A.8).
+    Gateway,
+}
+
+impl NodeKind {
+    /// All kinds, with the names that people call them by.
+    pub const ALL: [(&'static str, Self); 4] = [
+        ("lotus", Self::Lotus),
+        ("forest", Self::Forest),
+        ("venus", Self::Venus),
+        ("gateway", Self::Gateway),
+    ];
+}
+
 /// One storage miner and its lotus-miner process.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MinerConfig {
@@ -42,6 +66,10 @@ impl MinerConfig {
 pub struct DevnetConfig {
     /// Where the chain node listens.
     pub node: SocketAddr,
+    /// What kind of node it is.
+    pub kind: NodeKind,
+    /// Further nodes of the same chain, each on any free port.
+    pub more_nodes: Vec<NodeKind>,
     /// The miners.
     pub miners: Vec<MinerConfig>,
     /// Further clients with f1 addresses and escrow, beside the named ones.
@@ -68,8 +96,7 @@ pub struct DevnetConfig {
     pub sealing: ChainEpoch,
     /// The miner refuses pieces whose deal starts within this many epochs (lotus-miner's StartEpochSealingBuffer).
     pub sealing_buffer: ChainEpoch,
-    /// Whether a message that is pushed again under the same `MsgUuid` is sent once, as by Lotus; Forest ignores the
-    /// identity and sends again.
+    /// Whether a Lotus node sends a message once that is pushed again under the same `MsgUuid`; the other kinds never do.
     pub message_ids: bool,
     /// How long the two halves of a pushed piece wait for each other.
     pub pairing: Duration,
@@ -81,6 +108,8 @@ impl Default for DevnetConfig {
     fn default() -> Self {
         Self {
             node: loopback(),
+            kind: NodeKind::Lotus,
+            more_nodes: Vec::new(),
             miners: vec![MinerConfig::new(1000)],
             clients: 0,
             epoch: Duration::from_millis(100),

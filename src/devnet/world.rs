@@ -49,6 +49,8 @@ pub struct MinerNode {
     pub sectors: Sectors,
     /// What it remembers of calls: lost in a restart.
     pub pieces: BTreeMap<PieceKey, PieceEntry>,
+    /// The next piece is read up to this many bytes only.
+    pub close_after: Option<u64>,
     /// Closed by a restart; calls that wait then lose their connection.
     pub running: channel::Sender<()>,
     /// The other end, for those who wait.
@@ -63,6 +65,7 @@ impl MinerNode {
             sector_size: config.sector_size,
             sectors: Sectors::new(config.sector_size, FIRST_SECTOR, timing),
             pieces: BTreeMap::new(),
+            close_after: None,
             running,
             restarted,
         }

@@ -195,15 +195,21 @@ pub(super) fn failure(deal: &Deal, error: &ChainError) -> Event {
     let reason = format!("recoverable error to publish deal {}: {error}", deal.uuid);
     match error {
         // The node may have taken the message: the order stays, and asking again under its ID is harmless.
-        ChainError::Unreachable(_) | ChainError::Malformed(_) => Event::PublishFailed {
-            setback: Setback::new(Class::Auto, reason),
-            unsent: false,
-        },
-        ChainError::Unauthorized | ChainError::Forbidden(_) => Event::PublishFailed {
+        ChainError::Unreachable(_) | ChainError::Malformed(_) | ChainError::Later(_) => {
+            Event::PublishFailed {
+                setback: Setback::new(Class::Auto, reason),
+                unsent: false,
+            }
+        }
+        ChainError::Unauthorized
+        | ChainError::Forbidden(_)
+        | ChainError::Fee(_)
+        | ChainError::NoSender(_)
+        | ChainError::Superseded(_) => Event::PublishFailed {
             setback: Setback::new(Class::Auto, reason),
             unsent: true,
         },
-        ChainError::Refused { .. } => Event::PublishFailed {
+        ChainError::Refused { .. } | ChainError::TooMuch(_) => Event::PublishFailed {
             setback: Setback::new(Class::Manual, reason),
             unsent: true,
         },

@@ -1,20 +1,16 @@
 //! One call: its request, its answer, its time limits and its fail-over.
 
+use super::exchange::{answer, broke, hung, unreachable};
+use super::health::{Fitness, Health};
 use super::{Endpoint, Phase, RpcError};
 use serde_json::{Value, json};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
-use ureq::{Agent, Timeout};
+use ureq::Agent;
 
 /// All methods of Lotus-compatible servers live in this namespace.
 const NAMESPACE: &str = "Filecoin";
-
-/// Longest part of a server's error text that is kept, in characters. Lotus nests call traces into them.
-const MESSAGE_MAX: usize = 600;
-
-/// After a fail-over the first server of the list is tried again this much later.
-const RETURN_AFTER: Duration = Duration::from_secs(60);
 
 /// An idle connection is kept for this long; Lotus itself closes after minutes, proxies often after 60 s.
 const IDLE: Duration = Duration::from_secs(30);
@@ -35,6 +31,11 @@ pub struct Limits {
     pub answer: Duration,
     /// The same for [`Patience::Long`].
     pub long_answer: Duration,
+    /// In place of [`Limits::answer`] as long as there is another server to ask: a dead one must not keep the threads
+    /// that the living ones are asked on.
+    pub failover_answer: Duration,
+    /// In place of [`Limits::long_answer`], likewise.
+    pub failover_long_answer: Duration,
     /// Reading the body of the answer.
     pub body: Duration,
     /// Bytes of an answer. The largest ones, with traces of executed messages, have a few hundred kB.
@@ -50,6 +51,8 @@ impl Default for Limits {
             answer: Duration::from_secs(30),
             // A message search back to genesis or a gas estimate on a small node takes minutes.
             long_answer: Duration::from_secs(300),
+            failover_answer: Duration::from_secs(5),
+            failover_long_answer: Duration::from_secs(30),
             body: Duration::from_secs(60),
             body_bytes: 8 << 20,
         }
@@ -68,13 +71,16 @@ pub enum Patience {
 }
 
 /// A JSON-RPC client for one server or a list of equal ones. Blocking; shared by threads.
+///
+/// Of a list the first server that is in good health is asked. One that is away, talks nonsense or does not take our
+/// token is passed over for a bounded time; one whose head is old ([`Client::survey`]) while another's is not.
 pub struct Client {
     endpoints: Vec<Endpoint>,
     agent: Agent,
     limits: Limits,
     next_id: AtomicU64,
-    /// The server that answered last, and since when it is not the first.
-    current: Mutex<(usize, Instant)>,
+    health: Mutex<Health>,
+    surveying: AtomicBool,
 }
 
 impl std::fmt::Debug for Client {
@@ -83,6 +89,15 @@ impl std::fmt::Debug for Client {
             .field("endpoints", &self.endpoints)
             .finish_non_exhaustive()
     }
+}
+
+/// How one exchange is made.
+#[derive(Clone, Copy)]
+struct Manner {
+    /// To the head of the answer; None waits for ever.
+    answer: Option<Duration>,
+    /// On a connection of its own.
+    fresh: bool,
 }
 
 impl Client {
@@ -108,79 +123,129 @@ impl Client {
             .max_idle_connections_per_host(IDLE_CONNECTIONS)
             .build();
         Self {
+            health: Mutex::new(Health::new(endpoints.len())),
             endpoints,
             agent: super::agent(config),
             limits,
             next_id: AtomicU64::new(1),
-            current: Mutex::new((0, Instant::now())),
+            surveying: AtomicBool::new(false),
         }
     }
 
-    /// Asks for something that may be asked twice: on [`RpcError::Unreachable`] the next server of the list is tried,
-    /// and a server whose idle connection just broke is tried once more.
+    /// Asks for something that may be asked twice: a server that fails is passed over for the next one of the list, and
+    /// one whose idle connection just broke is tried once more.
     ///
     /// `method` comes without its namespace, `params` has exactly as many entries as the method has parameters.
     ///
     /// # Errors
-    /// The last server's [`RpcError`].
+    /// [`RpcError`]: an answer of error, or why the server that came closest to an answer gave none.
     pub fn call(
         &self,
         method: &str,
         params: &Value,
         patience: Patience,
     ) -> Result<Value, RpcError> {
-        let start = self.starting_point();
-        let mut last = RpcError::Malformed {
-            method: method.to_owned(),
-            reason: "there is no server to ask".to_owned(),
-        };
-        let order = (start..self.endpoints.len()).chain(0..start);
-        for number in order {
-            let Some(endpoint) = self.endpoints.get(number) else {
-                continue;
-            };
-            let mut result = self.exchange(endpoint, method, params, patience, false);
-            if let Err(RpcError::Unreachable {
-                phase: Phase::Answer,
-                reason,
-                ..
-            }) = &result
-                && reason == BROKEN
-            {
-                result = self.exchange(endpoint, method, params, patience, true);
-            }
-            match result {
-                Err(error @ RpcError::Unreachable { .. }) => {
+        let order = self.candidates(patience);
+        let last = order.len().saturating_sub(1);
+        let mut failure: Option<RpcError> = None;
+        for (position, server) in order.into_iter().enumerate() {
+            let alternative = position < last;
+            match self.attempt(server, method, params, patience, alternative) {
+                Err(error) if error.is_of_the_server() => {
                     log::debug!("{error}");
-                    last = error;
+                    failure = Some(match failure {
+                        Some(earlier) if weight(&earlier) > weight(&error) => earlier,
+                        _ => error,
+                    });
                 }
-                other => {
-                    self.remember(number);
-                    return other;
-                }
+                other => return other,
             }
         }
-        Err(last)
+        Err(failure.unwrap_or_else(|| no_server(method)))
     }
 
-    /// Asks for something that must not happen twice: the first server of the list only, one attempt, on a fresh
-    /// connection (an idle one that breaks would leave open whether the request arrived).
+    /// Asks one server for something that may be asked twice; others are not asked in its place. `server` is its name as
+    /// [`Client::names`] has it.
     ///
     /// # Errors
-    /// The server's [`RpcError`].
-    pub fn call_once(
+    /// The server's [`RpcError`]; [`RpcError::Malformed`] if there is no such server in the list.
+    pub fn ask(
         &self,
+        server: &str,
         method: &str,
         params: &Value,
         patience: Patience,
     ) -> Result<Value, RpcError> {
-        match self.endpoints.first() {
-            Some(endpoint) => self.exchange(endpoint, method, params, patience, true),
-            None => Err(RpcError::Malformed {
-                method: method.to_owned(),
-                reason: "there is no server to ask".to_owned(),
-            }),
+        let place = self.place(server).ok_or_else(|| no_server(method))?;
+        // Whoever asks one after the other has an alternative.
+        let alternative = self.endpoints.len() > 1;
+        self.attempt(place, method, params, patience, alternative)
+    }
+
+    fn place(&self, server: &str) -> Option<usize> {
+        let mut names = self.endpoints.iter().map(Endpoint::to_string);
+        names.position(|name| name == server)
+    }
+
+    /// Asks one server, one attempt on a fresh connection (an idle one that breaks would leave open whether the request
+    /// arrived): for what must not happen twice. `server` is its name as [`Client::names`] has it; None is the first.
+    ///
+    /// # Errors
+    /// The server's [`RpcError`]; [`RpcError::Malformed`] if there is no such server in the list.
+    pub fn call_at(
+        &self,
+        server: Option<&str>,
+        method: &str,
+        params: &Value,
+        patience: Patience,
+    ) -> Result<Value, RpcError> {
+        let place = match server {
+            None => Some(0),
+            Some(name) => self.place(name),
+        };
+        let Some((place, endpoint)) = place.and_then(|p| Some((p, self.endpoints.get(p)?))) else {
+            return Err(no_server(method));
+        };
+        let manner = Manner {
+            answer: self.limit(patience, false),
+            fresh: true,
+        };
+        let begun = Instant::now();
+        let result = self.exchange(endpoint, method, params, manner);
+        self.note(place, begun, &result);
+        result
+    }
+
+    /// Asks every server that does not rest for its head and remembers the heads' timestamps (seconds since 1970), so
+    /// that one that lags behind is passed over. Does nothing with one server, or while another thread surveys.
+    pub fn survey(&self, method: &str, params: &Value, timestamp: impl Fn(&Value) -> Option<u64>) {
+        if self.endpoints.len() < 2 || self.surveying.swap(true, Ordering::AcqRel) {
+            return;
         }
+        // Not in the loop's head: the lock would be held during the calls.
+        let order = self.health().order(Instant::now());
+        for (server, fitness) in order {
+            if fitness == Fitness::Rests {
+                continue;
+            }
+            let answer = self.attempt(server, method, params, Patience::Short, true);
+            if let Some(timestamp) = answer.ok().as_ref().and_then(&timestamp) {
+                let changed = self.health().head(server, timestamp);
+                for (server, lags) in changed {
+                    self.say_lag(server, lags);
+                }
+            }
+        }
+        self.surveying.store(false, Ordering::Release);
+    }
+
+    /// The servers' names (host and port), those to be asked first before the others.
+    pub fn names(&self) -> Vec<String> {
+        let order = self.health().order(Instant::now());
+        order
+            .into_iter()
+            .filter_map(|(server, _)| Some(self.endpoints.get(server)?.to_string()))
+            .collect()
     }
 
     /// The servers, for messages to people.
@@ -193,22 +258,115 @@ impl Client {
         self.agent.clone().shutdown();
     }
 
-    fn starting_point(&self) -> usize {
-        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
-        if current.0 != 0 && current.1.elapsed() >= RETURN_AFTER {
-            *current = (0, Instant::now());
-        }
-        current.0
+    /// The lock is held for a look, never during a call.
+    fn health(&self) -> MutexGuard<'_, Health> {
+        self.health.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn remember(&self, number: usize) {
-        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
-        if current.0 != number {
-            *current = (number, Instant::now());
-            drop(current);
-            if let Some(endpoint) = self.endpoints.get(number) {
-                log::info!("now asking {endpoint}");
+    /// Places to ask at, in this order. A long call is no trial for a server that has just failed, if there is another.
+    fn candidates(&self, patience: Patience) -> Vec<usize> {
+        let order = self.health().order(Instant::now());
+        let fit = order
+            .iter()
+            .filter(|(_, fitness)| *fitness <= Fitness::Lags)
+            .count();
+        let take = match (fit, patience) {
+            (0, _) | (_, Patience::Short) => order.len(),
+            (fit, Patience::Long | Patience::Endless) => fit,
+        };
+        let places = order.into_iter().take(take);
+        places.map(|(server, _)| server).collect()
+    }
+
+    fn limit(&self, patience: Patience, alternative: bool) -> Option<Duration> {
+        match (patience, alternative) {
+            (Patience::Short, true) => Some(self.limits.failover_answer.min(self.limits.answer)),
+            (Patience::Short, false) => Some(self.limits.answer),
+            (Patience::Long, true) => {
+                let limit = self.limits.failover_long_answer;
+                Some(limit.min(self.limits.long_answer))
             }
+            (Patience::Long, false) => Some(self.limits.long_answer),
+            (Patience::Endless, _) => None,
+        }
+    }
+
+    /// One server's turn.
+    fn attempt(
+        &self,
+        server: usize,
+        method: &str,
+        params: &Value,
+        patience: Patience,
+        alternative: bool,
+    ) -> Result<Value, RpcError> {
+        let endpoint = self
+            .endpoints
+            .get(server)
+            .ok_or_else(|| no_server(method))?;
+        let answer = self.limit(patience, alternative);
+        let begun = Instant::now();
+        let trial = answer.unwrap_or(self.limits.long_answer);
+        let only = self.endpoints.len() == 1;
+        if !self.health().begin(server, only, trial, begun) {
+            return Err(RpcError::Unreachable {
+                endpoint: endpoint.to_string(),
+                method: method.to_owned(),
+                phase: Phase::Choice,
+                reason: "it does not answer, and another call is trying it".to_owned(),
+            });
+        }
+        let mut manner = Manner {
+            answer,
+            fresh: false,
+        };
+        let mut result = self.exchange(endpoint, method, params, manner);
+        if result.as_ref().is_err_and(broke) {
+            manner.fresh = true;
+            result = self.exchange(endpoint, method, params, manner);
+        }
+        self.note(server, begun, &result);
+        result
+    }
+
+    /// Remembers what an exchange says of its server.
+    fn note(&self, server: usize, begun: Instant, result: &Result<Value, RpcError>) {
+        let now = Instant::now();
+        let error = match result {
+            Err(error) if error.is_of_the_server() => error,
+            _ => {
+                if self.health().good(server, now) {
+                    self.say(server, "answers again");
+                }
+                return;
+            }
+        };
+        if matches!(error, RpcError::NoSuchMethod { .. }) {
+            // A good answer of a server that can do less than others.
+            self.health().good(server, now);
+            return;
+        }
+        let rest = self.health().failed(server, hung(error), begun, now);
+        if let Some(rest) = rest
+            && self.endpoints.len() > 1
+        {
+            log::warn!("{error}; passed over for {} s", rest.as_secs());
+        }
+    }
+
+    fn say(&self, server: usize, what: &str) {
+        if let Some(endpoint) = self.endpoints.get(server) {
+            log::info!("{endpoint} {what}");
+        }
+    }
+
+    fn say_lag(&self, server: usize, lags: bool) {
+        if lags {
+            let limit = super::health::LAG_MAX.as_secs();
+            let what = format!("lags more than {limit} s behind another node: passed over");
+            self.say(server, &what);
+        } else {
+            self.say(server, "has caught up");
         }
     }
 
@@ -217,8 +375,7 @@ impl Client {
         endpoint: &Endpoint,
         method: &str,
         params: &Value,
-        patience: Patience,
-        fresh: bool,
+        manner: Manner,
     ) -> Result<Value, RpcError> {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
         let request = json!({
@@ -232,12 +389,8 @@ impl Client {
             .agent
             .post(endpoint.url())
             .config()
-            .timeout_recv_response(match patience {
-                Patience::Short => Some(self.limits.answer),
-                Patience::Long => Some(self.limits.long_answer),
-                Patience::Endless => None,
-            })
-            .max_idle_age(if fresh { Duration::ZERO } else { IDLE })
+            .timeout_recv_response(manner.answer)
+            .max_idle_age(if manner.fresh { Duration::ZERO } else { IDLE })
             .build()
             .content_type("application/json");
         if let Some(authorization) = endpoint.authorization() {
@@ -262,122 +415,23 @@ impl Client {
     }
 }
 
-/// The reason of a connection that ended before an answer came.
-const BROKEN: &str = "the connection broke";
+/// Which of several servers' failures is told: the one that may pass by itself before the one that somebody must mend.
+fn weight(error: &RpcError) -> u8 {
+    match error {
+        RpcError::Unreachable {
+            phase: Phase::Choice,
+            ..
+        } => 3,
+        RpcError::Unreachable { .. } => 4,
+        RpcError::Malformed { .. } => 2,
+        RpcError::Unauthorized { .. } => 1,
+        _ => 0,
+    }
+}
 
-/// Sorts a transport error by its phase, in words that name no more than host and port.
-fn unreachable(endpoint: &Endpoint, method: &str, error: &ureq::Error, in_body: bool) -> RpcError {
-    use std::io::ErrorKind;
-    let (phase, reason) = match error {
-        ureq::Error::BodyExceedsLimit(limit) => {
-            return RpcError::Malformed {
-                method: method.to_owned(),
-                reason: format!("the answer is larger than {limit} bytes"),
-            };
-        }
-        ureq::Error::HostNotFound => (Phase::Resolve, "no such host".to_owned()),
-        ureq::Error::Timeout(timeout) => (
-            match timeout {
-                Timeout::Resolve => Phase::Resolve,
-                Timeout::Connect => Phase::Connect,
-                Timeout::SendRequest | Timeout::SendBody => Phase::Send,
-                Timeout::RecvBody => Phase::Body,
-                _ => Phase::Answer,
-            },
-            "it took too long".to_owned(),
-        ),
-        ureq::Error::ConnectionFailed => (Phase::Connect, "no connection".to_owned()),
-        ureq::Error::Tls(text) => (Phase::Connect, format!("TLS: {text}")),
-        ureq::Error::Rustls(error) => (Phase::Connect, format!("TLS: {error}")),
-        ureq::Error::Io(io) => match io.kind() {
-            ErrorKind::ConnectionRefused
-            | ErrorKind::HostUnreachable
-            | ErrorKind::NetworkUnreachable
-            | ErrorKind::NetworkDown
-            | ErrorKind::AddrNotAvailable => (Phase::Connect, io.kind().to_string()),
-            _ if in_body => (Phase::Body, BROKEN.to_owned()),
-            ErrorKind::UnexpectedEof
-            | ErrorKind::ConnectionReset
-            | ErrorKind::ConnectionAborted
-            | ErrorKind::BrokenPipe => (Phase::Answer, BROKEN.to_owned()),
-            kind => (Phase::Answer, kind.to_string()),
-        },
-        _ if in_body => (Phase::Body, "the answer is not valid HTTP".to_owned()),
-        _ => (Phase::Answer, "the answer is not valid HTTP".to_owned()),
-    };
-    RpcError::Unreachable {
-        endpoint: endpoint.to_string(),
+fn no_server(method: &str) -> RpcError {
+    RpcError::Malformed {
         method: method.to_owned(),
-        phase,
-        reason,
+        reason: "there is no such server to ask".to_owned(),
     }
-}
-
-/// Reads an HTTP answer as JSON-RPC, whatever its status.
-fn answer(
-    endpoint: &Endpoint,
-    method: &str,
-    id: u64,
-    status: u16,
-    body: &[u8],
-) -> Result<Value, RpcError> {
-    let malformed = |reason: &str| RpcError::Malformed {
-        method: method.to_owned(),
-        reason: reason.to_owned(),
-    };
-    let parsed = serde_json::from_slice::<Value>(body).ok();
-    let Some(Value::Object(mut object)) = parsed else {
-        if status == 200 {
-            return Err(malformed("it is not a JSON object"));
-        }
-        return Err(RpcError::Unreachable {
-            endpoint: endpoint.to_string(),
-            method: method.to_owned(),
-            phase: Phase::Answer,
-            reason: format!("HTTP {status} without a JSON-RPC answer"),
-        });
-    };
-    if let Some(error) = object.get("error").filter(|e| !e.is_null()) {
-        return Err(refusal(method, error));
-    }
-    // Lotus holds the id as a float; ours stay far below 2^53, so both readings are exact.
-    let same_id = object.get("id").is_some_and(|given| {
-        given.as_u64() == Some(id)
-            || given
-                .as_f64()
-                .is_some_and(|f| f.to_string() == id.to_string())
-    });
-    if !same_id {
-        return Err(malformed("it belongs to another request"));
-    }
-    object
-        .remove("result")
-        .ok_or_else(|| malformed("it has neither a result nor an error"))
-}
-
-/// Sorts an error object (chain-sealer-rpc A.4). Texts are only looked at where Lotus has one code for everything.
-fn refusal(method: &str, error: &Value) -> RpcError {
-    let code = error.get("code").and_then(Value::as_i64).unwrap_or(0);
-    let text = error.get("message").and_then(Value::as_str);
-    let message = shorten(text.unwrap_or("no message"));
-    let method = method.to_owned();
-    // Forest has a code of its own for a missing permission, Lotus the code for everything.
-    if code == -32003 || (code == 1 && message.contains("missing permission to invoke")) {
-        return RpcError::Forbidden { method, message };
-    }
-    RpcError::Refused {
-        method,
-        code,
-        message,
-    }
-}
-
-/// A server's text, cut to [`MESSAGE_MAX`] characters and without control characters (they would forge log lines).
-fn shorten(text: &str) -> String {
-    let clean = |c: char| if c.is_control() { ' ' } else { c };
-    let mut short: String = text.chars().take(MESSAGE_MAX).map(clean).collect();
-    if text.chars().nth(MESSAGE_MAX).is_some() {
-        short.push('…');
-    }
-    short
 }

@@ -153,6 +153,11 @@ impl Endpoint {
         &self.url
     }
 
+    /// Whether the connection is encrypted.
+    pub(super) fn is_tls(&self) -> bool {
+        self.url.starts_with("https:")
+    }
+
     /// Value of the `Authorization` header, if there is a token.
     pub fn authorization(&self) -> Option<String> {
         self.token.as_ref().map(|token| format!("Bearer {token}"))

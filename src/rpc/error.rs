@@ -5,6 +5,8 @@ use std::fmt;
 /// The part of an exchange that did not come to its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
+    /// Choosing a server: all of them fail, and the one that hangs is being tried by another call already.
+    Choice,
     /// Looking the host's name up.
     Resolve,
     /// Opening the connection, TLS included.
@@ -20,6 +22,7 @@ pub enum Phase {
 impl fmt::Display for Phase {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::Choice => "choosing a server",
             Self::Resolve => "resolving the name",
             Self::Connect => "connecting",
             Self::Send => "sending the request",
@@ -55,6 +58,15 @@ pub enum RpcError {
         /// The server's words.
         message: String,
     },
+    /// The server has no such method: a gateway, another kind of node, an older version (codes -32601 and -32001).
+    NoSuchMethod {
+        /// The method's name without its prefix.
+        method: String,
+        /// The server's error code.
+        code: i64,
+        /// The server's words, shortened.
+        message: String,
+    },
     /// The server answered with an error (chain-sealer-rpc A.4).
     Refused {
         /// The method's name without its prefix.
@@ -71,6 +83,13 @@ pub enum RpcError {
         /// What is wrong with it.
         reason: String,
     },
+    /// The answer is larger than we read.
+    TooLarge {
+        /// The method's name without its prefix.
+        method: String,
+        /// Bytes that would have been read.
+        limit: u64,
+    },
 }
 
 impl RpcError {
@@ -79,35 +98,68 @@ impl RpcError {
         matches!(
             self,
             Self::Unreachable {
-                phase: Phase::Resolve | Phase::Connect,
+                phase: Phase::Choice | Phase::Resolve | Phase::Connect,
                 ..
             }
         )
     }
-}
 
-impl fmt::Display for RpcError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    /// Whether another server of a list may do better: this one is away, talks nonsense, does not take our token or does
+    /// not know the method.
+    pub(super) fn is_of_the_server(&self) -> bool {
+        matches!(
+            self,
+            Self::Unreachable { .. }
+                | Self::Unauthorized { .. }
+                | Self::NoSuchMethod { .. }
+                | Self::Malformed { .. }
+        )
+    }
+
+    /// What happened, without saying whose fault it is: the layers above put their own words before it.
+    pub fn detail(&self) -> String {
         match self {
             Self::Unreachable {
                 endpoint,
                 method,
                 phase,
                 reason,
-            } => write!(f, "{method} at {endpoint} failed while {phase}: {reason}"),
-            Self::Unauthorized { endpoint } => {
-                write!(f, "{endpoint} does not accept the token (HTTP 401)")
+            } => format!("{method} at {endpoint}, while {phase}: {reason}"),
+            Self::Unauthorized { endpoint } => format!("{endpoint}: HTTP 401"),
+            Self::Forbidden { method, message }
+            | Self::NoSuchMethod {
+                method, message, ..
             }
-            Self::Forbidden { method, message } => {
-                write!(f, "the token lacks a permission for {method}: {message}")
+            | Self::Refused {
+                method, message, ..
+            } => format!("{method}: {message}"),
+            Self::Malformed { method, reason } => format!("{method}: {reason}"),
+            Self::TooLarge { method, limit } => {
+                format!("{method}: the answer is larger than {limit} bytes")
             }
-            Self::Refused {
-                method,
-                code,
-                message,
-            } => write!(f, "{method} answered with error {code}: {message}"),
-            Self::Malformed { method, reason } => {
-                write!(f, "{method} answered in an unexpected form: {reason}")
+        }
+    }
+
+    /// The server's error code, if it has answered with one.
+    pub fn code(&self) -> Option<i64> {
+        match self {
+            Self::Refused { code, .. } | Self::NoSuchMethod { code, .. } => Some(*code),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for RpcError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let detail = self.detail();
+        match self {
+            Self::Unreachable { .. } => write!(f, "no answer: {detail}"),
+            Self::Unauthorized { .. } => write!(f, "the token is not accepted: {detail}"),
+            Self::Forbidden { .. } => write!(f, "the token lacks a permission: {detail}"),
+            Self::NoSuchMethod { .. } => write!(f, "the server has no such method: {detail}"),
+            Self::Refused { code, .. } => write!(f, "error {code}: {detail}"),
+            Self::Malformed { .. } | Self::TooLarge { .. } => {
+                write!(f, "unexpected answer: {detail}")
             }
         }
     }

@@ -20,6 +20,8 @@
 mod client;
 mod endpoint;
 mod error;
+mod exchange;
+mod health;
 mod resolve;
 mod tcp;
 

@@ -82,7 +82,7 @@ fn start_push(
 fn start_call(call: &Arc<Client>, params: Value, events: Sender<Event>) -> Result<(), SealerError> {
     let call = Arc::clone(call);
     start("add-piece", move || {
-        let result = call.call_once(METHOD, &params, Patience::Endless);
+        let result = call.call_at(None, METHOD, &params, Patience::Endless);
         let _ = events.send(Event::Answered(result));
     })
 }

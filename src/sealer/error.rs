@@ -47,29 +47,19 @@ impl std::error::Error for SealerError {}
 
 impl From<RpcError> for SealerError {
     fn from(error: RpcError) -> Self {
+        let text = error.detail();
         match error {
-            RpcError::Unreachable {
-                endpoint,
-                method,
-                phase,
-                reason,
-            } => Self::Unreachable(format!("{method} at {endpoint}, while {phase}: {reason}")),
+            RpcError::Unreachable { .. } => Self::Unreachable(text),
             RpcError::Unauthorized { .. } => Self::Unauthorized,
-            RpcError::Forbidden { method, message } => Self::Refused {
+            RpcError::Forbidden { .. } => Self::Refused {
                 code: 1,
-                message: format!("{method}: {message}"),
+                message: text,
             },
-            RpcError::Refused {
-                method,
+            RpcError::Refused { code, .. } | RpcError::NoSuchMethod { code, .. } => Self::Refused {
                 code,
-                message,
-            } => Self::Refused {
-                code,
-                message: format!("{method}: {message}"),
+                message: text,
             },
-            RpcError::Malformed { method, reason } => {
-                Self::Malformed(format!("{method}: {reason}"))
-            }
+            RpcError::Malformed { .. } | RpcError::TooLarge { .. } => Self::Malformed(text),
         }
     }
 }

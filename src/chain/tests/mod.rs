@@ -60,7 +60,7 @@ fn unknown(method: &str) -> Reply {
 fn head(epoch: i64) -> Value {
     json!({
         "Cids": [{"/": "bafy2bzacecnamqgqmifpluoeldx7zzglxcljo6oja4vrmtj7432rphldpdmm2"}],
-        "Blocks": [{"Miner": "f01938223", "Height": epoch, "Timestamp": 1_781_920_050_u64, "ParentBaseFee": "100", "Proof": {"x": []}}],
+        "Blocks": [{"Miner": "f01938223", "Height": epoch, "Timestamp": 1_781_920_050_u64, "ParentBaseFee": "20", "Proof": {"x": []}}],
         "Height": epoch,
     })
 }

@@ -13,37 +13,50 @@ fn order() -> PublishOrder {
         id: Uuid::from_u128(0x3f0c_2c1e_8f64_4a0e_9f5e_2b1f_6b8f_0a11),
         miner: id(1234),
         deals: vec![signed(proposal(&client.address(), &id(1234), 1), &client)],
-        fee_max: atto(50),
+        fee_max: atto(50_000),
     }
 }
 
-/// A node with one worker that can sign; `push` answers the sending, `more` the rest.
+/// A node with one worker that can sign; `push` answers the sending.
 fn publisher(
+    version: &'static str,
     agent: &'static str,
-    push: impl Fn(&Value) -> Reply + Send + Sync + 'static,
-    pending: Value,
+    push: impl Fn(&str, &Value) -> Reply + Send + Sync + 'static,
 ) -> Server {
     node(move |method, params| match method {
+        "ChainHead" => Reply::Result(head(5_000_000)),
         "StateMinerInfo" => Reply::Result(json!({
             "Owner": "f01000", "Worker": "f01001", "ControlAddresses": null, "PeerId": null,
             "Multiaddrs": null, "SectorSize": 2048,
         })),
         "StateAccountKey" => Reply::Result(json!(key(1).address().to_string())),
         "WalletHas" => Reply::Result(json!(true)),
-        "WalletBalance" => Reply::Result(json!("5000")),
+        "WalletBalance" => Reply::Result(json!("5000000")),
+        "GasEstimateMessageGas" => {
+            let mut message = params[0].clone();
+            message["GasLimit"] = json!(1_000);
+            message["GasFeeCap"] = json!("900");
+            message["GasPremium"] = json!("800");
+            message["CID"] = json!({"/": OTHER});
+            Reply::Result(message)
+        }
         "Version" if agent.is_empty() => {
-            Reply::Result(json!({"Version": "1.20.0+mainnet", "APIVersion": 1, "BlockDelay": 30}))
+            Reply::Result(json!({"Version": version, "APIVersion": 1, "BlockDelay": 30}))
         }
         "Version" => Reply::Result(
-            json!({"Version": "x", "APIVersion": 1, "BlockDelay": 30, "Agent": agent}),
+            json!({"Version": version, "APIVersion": 1, "BlockDelay": 30, "Agent": agent}),
         ),
-        "MpoolPending" => Reply::Result(pending.clone()),
-        "MpoolPushMessage" => push(params),
-        other => unknown(other),
+        "MpoolGetNonce" => Reply::Result(json!(119)),
+        "WalletSignMessage" => {
+            let message = form::to_message(&params[1]).unwrap();
+            Reply::Result(form::from_signed_message(&message.sign(&key(1))))
+        }
+        "MpoolPending" => Reply::Result(Value::Null),
+        other => push(other, params),
     })
 }
 
-/// The node's answer to a sent message: the message as it came, under this CID.
+/// The node's answer to a message for its wallet: the message with a nonce, under this CID.
 fn sent(params: &Value, cid: &str) -> Reply {
     let mut message = params[0].clone();
     message["Nonce"] = json!(119);
@@ -54,119 +67,170 @@ fn sent(params: &Value, cid: &str) -> Reply {
     }))
 }
 
-#[test]
-fn a_publish_message_carries_its_identity_and_fee_limit() {
-    let server = publisher("lotus", |params| sent(params, CID), Value::Null);
-    let cid = lotus(&server).publish(&order()).unwrap();
-    assert_eq!(cid.to_string(), CID);
-    let pushes: Vec<_> = server
-        .seen()
-        .into_iter()
-        .filter(|s| s.method() == "MpoolPushMessage")
-        .collect();
-    assert_eq!(pushes.len(), 1);
-    let params = pushes[0].params();
-    assert_eq!(
-        params[1],
-        json!({"MaxFee": "50", "MsgUuid": "3f0c2c1e-8f64-4a0e-9f5e-2b1f6b8f0a11", "MaximizeFeeCap": false})
-    );
-    let message = &params[0];
-    assert_eq!(message["To"], "f05");
-    assert_eq!(message["From"], key(1).address().to_string());
-    assert_eq!(
-        (&message["Method"], &message["Nonce"]),
-        (&json!(4), &json!(0))
-    );
-    assert_eq!(
-        (&message["Value"], &message["GasLimit"]),
-        (&json!("0"), &json!(0))
-    );
-    let bytes = form::to_bytes(&message["Params"]).unwrap();
-    assert_eq!(market_actor::decode_publish(&bytes).unwrap(), order().deals);
-    assert!(!server.methods().contains(&"MpoolPending".to_owned()));
+fn asked(server: &Server, method: &str) -> Vec<Value> {
+    let seen = server.seen().into_iter();
+    seen.filter(|s| s.method() == method)
+        .map(|s| s.params())
+        .collect()
 }
 
 #[test]
-fn a_node_that_forgets_identities_is_asked_for_the_message_first() {
-    // agent, whether the pool holds the same message, expected CID, whether it was sent
-    let params = form::from_bytes(&market_actor::encode_publish(&order().deals));
-    let entry = |params: &Value, from: u8| {
-        json!({
-            "Message": {"Version": 0, "To": "f05", "From": key(from).address().to_string(), "Nonce": 5, "Value": "0",
-                "GasLimit": 1, "GasFeeCap": "1", "GasPremium": "1", "Method": 4, "Params": params},
-            "Signature": {"Type": 1, "Data": "AA=="}, "CID": {"/": OTHER},
-        })
+fn a_wallets_message_carries_its_identity_and_stays_below_its_fee() {
+    let server = publisher("1.36.2", "lotus", |_, params| sent(params, CID));
+    let chain = lotus(&server);
+    let prepared = chain.prepare(&order()).unwrap();
+    assert_eq!(prepared.cid(), None);
+    assert!(asked(&server, "MpoolPushMessage").is_empty());
+    assert_eq!(chain.send(&prepared).unwrap().to_string(), CID);
+    let pushes = asked(&server, "MpoolPushMessage");
+    let [params] = &pushes[..] else {
+        panic!("{pushes:?}");
     };
-    let same = entry(&params, 1);
-    let others = json!([entry(&json!("gYA="), 1), entry(&params, 2), {"Message": {"To": 7}}]);
-    let table = [
-        ("forest", json!([same]), OTHER, false),
-        ("forest", others.clone(), CID, true),
-        ("forest", Value::Null, CID, true),
-        ("venus", json!([same]), OTHER, false),
-        ("Lotus", json!([same]), CID, true),
-        ("", json!([same]), CID, true),
+    // 50,000 attoFIL for 1,000 units of gas.
+    assert_eq!(
+        params[1],
+        json!({"MaxFee": "50000", "MsgUuid": "3f0c2c1e-8f64-4a0e-9f5e-2b1f6b8f0a11", "MaximizeFeeCap": false})
+    );
+    let message = &params[0];
+    assert_eq!(
+        (&message["GasLimit"], &message["GasFeeCap"]),
+        (&json!(1_000), &json!("50"))
+    );
+    assert_eq!(message["GasPremium"], "50");
+    assert_eq!(message["To"], "f05");
+    assert_eq!(message["From"], key(1).address().to_string());
+    assert_eq!(
+        (&message["Method"], &message["Nonce"], &message["Value"]),
+        (&json!(4), &json!(0), &json!("0"))
+    );
+    let bytes = form::to_bytes(&message["Params"]).unwrap();
+    assert_eq!(market_actor::decode_publish(&bytes).unwrap(), order().deals);
+    // Once asked what it is, the node is believed for a while.
+    chain.send(&chain.prepare(&order()).unwrap()).unwrap();
+    assert_eq!(asked(&server, "Version").len(), 1);
+}
+
+#[test]
+fn a_node_that_forgets_identities_only_signs() {
+    for (version, agent) in [
+        ("0.36.0+git.0c0ac1e", "forest"),
+        ("v1.18.0+git.0c0ac1e", ""),
+        ("1", "new"),
+    ] {
+        let server = publisher(version, agent, |method, params| {
+            assert_eq!(method, "MpoolPush");
+            let signed = form::to_signed_message(&params[0]).unwrap();
+            Reply::Result(form::from_cid(Some(&signed.cid())))
+        });
+        let chain = lotus(&server);
+        let prepared = chain.prepare(&order()).unwrap();
+        assert!(asked(&server, "MpoolPush").is_empty());
+        assert_eq!(prepared.message().nonce, 119);
+        let cid = prepared.cid().expect("it is known before it is sent");
+        // What was stored is sent, however often, in the same bytes.
+        let stored = Prepared::decode(&prepared.encode()).unwrap();
+        assert_eq!(chain.send(&stored), Ok(cid));
+        assert_eq!(chain.send(&stored), Ok(cid));
+        let pushes = asked(&server, "MpoolPush");
+        assert_eq!((pushes.len(), &pushes[0]), (2, &pushes[1]), "{agent}");
+        assert!(asked(&server, "MpoolPushMessage").is_empty(), "{agent}");
+    }
+}
+
+#[test]
+fn what_comes_back_signed_must_be_what_was_asked_for() {
+    type Change = fn(&mut Value);
+    let table: [Change; 3] = [
+        |signed| signed["Message"]["Nonce"] = json!(7),
+        |signed| signed["Signature"]["Data"] = json!("AAAA"),
+        |signed| signed["Message"]["Value"] = json!("1"),
     ];
-    for (agent, pending, expected, is_sent) in table {
-        let server = publisher(agent, |params| sent(params, CID), pending);
-        let cid = lotus(&server).publish(&order()).unwrap();
-        assert_eq!(cid.to_string(), expected, "{agent}");
-        let pushed = server.methods().contains(&"MpoolPushMessage".to_owned());
-        assert_eq!(pushed, is_sent, "{agent}");
+    for change in table {
+        let server = node(move |method, params| match method {
+            "WalletSignMessage" => {
+                let message = form::to_message(&params[1]).unwrap();
+                let mut signed = form::from_signed_message(&message.sign(&key(1)));
+                change(&mut signed);
+                Reply::Result(signed)
+            }
+            "ChainHead" => Reply::Result(head(5)),
+            "StateMinerInfo" => {
+                Reply::Result(json!({"Owner": "f01000", "Worker": "f01001", "SectorSize": 2048}))
+            }
+            "StateAccountKey" => Reply::Result(json!(key(1).address().to_string())),
+            "WalletHas" => Reply::Result(json!(true)),
+            "WalletBalance" => Reply::Result(json!("5000000")),
+            "GasEstimateMessageGas" => {
+                let mut message = params[0].clone();
+                message["GasLimit"] = json!(1_000);
+                message["GasFeeCap"] = json!("900");
+                Reply::Result(message)
+            }
+            "Version" => Reply::Result(json!({"Version": "0.36.0", "Agent": "forest"})),
+            "MpoolGetNonce" => Reply::Result(json!(119)),
+            other => unknown(other),
+        });
+        let error = lotus(&server).prepare(&order()).unwrap_err();
+        assert!(matches!(error, ChainError::Malformed(_)), "{error:?}");
     }
 }
 
 #[test]
 fn a_refused_or_lost_push_is_not_repeated() {
-    let refused = publisher(
-        "lotus",
-        |_| Reply::Error(200, 1, "mpool push: not enough funds: 1 < 2"),
-        Value::Null,
-    );
-    let error = lotus(&refused).publish(&order()).unwrap_err();
+    let push = |reply: fn() -> Reply| publisher("1.36.2", "lotus", move |_, _| reply());
+    let send = |server: &Server| {
+        let chain = lotus(server);
+        chain.send(&chain.prepare(&order()).unwrap()).unwrap_err()
+    };
+    let refused = push(|| Reply::Error(200, 1, "mpool push: not enough funds: 1 < 2"));
+    let error = send(&refused);
     assert!(
         matches!(&error, ChainError::Refused { code: 1, message } if message.contains("not enough funds"))
     );
-    let lost = publisher("lotus", |_| Reply::Drop, Value::Null);
-    let error = lotus(&lost).publish(&order()).unwrap_err();
+    let lost = push(|| Reply::Drop);
+    let error = send(&lost);
     assert!(matches!(error, ChainError::Unreachable(_)), "{error:?}");
-    let pushes = lost
-        .methods()
-        .iter()
-        .filter(|m| *m == "MpoolPushMessage")
-        .count();
-    assert_eq!(pushes, 1);
-    let read_only = publisher(
-        "lotus",
-        |_| {
-            Reply::Error(
-                200,
-                1,
-                "missing permission to invoke 'MpoolPushMessage' (need 'sign')",
-            )
-        },
-        Value::Null,
-    );
-    let error = lotus(&read_only).publish(&order()).unwrap_err();
+    assert_eq!(asked(&lost, "MpoolPushMessage").len(), 1);
+    let read_only = push(|| {
+        Reply::Error(
+            200,
+            1,
+            "missing permission to invoke 'MpoolPushMessage' (need 'sign')",
+        )
+    });
+    let error = send(&read_only);
     assert!(matches!(error, ChainError::Forbidden(_)), "{error:?}");
 }
 
 #[test]
 fn an_identity_that_was_used_for_something_else_is_noticed() {
-    let server = publisher(
-        "lotus",
-        |params| {
-            let mut other = params.clone();
-            other[0]["Params"] = json!("gYA=");
-            sent(&other, CID)
-        },
-        Value::Null,
-    );
-    let error = lotus(&server).publish(&order()).unwrap_err();
+    let server = publisher("1.36.2", "lotus", |_, params| {
+        let mut other = params.clone();
+        other[0]["Params"] = json!("gYA=");
+        sent(&other, CID)
+    });
+    let chain = lotus(&server);
+    let error = chain.send(&chain.prepare(&order()).unwrap()).unwrap_err();
     assert!(
         matches!(&error, ChainError::Malformed(text) if text.contains(CID)),
         "{error:?}"
     );
+}
+
+#[test]
+fn without_money_or_a_fee_for_it_nothing_is_made() {
+    let server = publisher("1.36.2", "lotus", |method, _| unknown(method));
+    let chain = lotus(&server);
+    let mut poor = order();
+    // 900 attoFIL per unit of gas for 1,000 units, out of 5,000,000.
+    poor.fee_max = atto(0);
+    chain.prepare(&poor).unwrap();
+    // The base fee is 20.
+    poor.fee_max = atto(19_999);
+    let error = chain.prepare(&poor).unwrap_err();
+    assert!(matches!(error, ChainError::Fee(_)), "{error:?}");
+    poor.fee_max = atto(20_000);
+    chain.prepare(&poor).unwrap();
 }
 
 #[test]

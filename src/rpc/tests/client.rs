@@ -73,8 +73,23 @@ fn error_objects_are_read_with_every_status() {
         (400, -32600, "empty", |e| {
             matches!(e, RpcError::Refused { code: -32600, .. })
         }),
+        (200, 2, "call ran out of gas", |e| {
+            matches!(e, RpcError::Refused { code: 2, .. })
+        }),
+        (200, 3, "execution reverted", |e| {
+            matches!(e, RpcError::Refused { code: 3, .. })
+        }),
+        (200, 12, "requested epoch was a null round", |e| {
+            matches!(e, RpcError::Refused { code: 12, .. })
+        }),
+        (200, -32002, "expensive state fork", |e| {
+            matches!(e, RpcError::Refused { code: -32002, .. })
+        }),
         (500, -32601, "method not found", |e| {
-            matches!(e, RpcError::Refused { code: -32601, .. })
+            matches!(e, RpcError::NoSuchMethod { code: -32601, .. })
+        }),
+        (200, -32001, "not supported by Forest", |e| {
+            matches!(e, RpcError::NoSuchMethod { code: -32001, .. })
         }),
         (500, -32602, "wrong param count", |e| {
             matches!(e, RpcError::Refused { code: -32602, .. })
@@ -199,7 +214,7 @@ fn phases_are_named() {
 
     let huge = Server::start(|_| Reply::Http(200, Vec::new(), vec![b' '; 5000]));
     assert!(
-        matches!(ask(&huge), Err(RpcError::Malformed { reason, .. }) if reason.contains("4096"))
+        matches!(ask(&huge), Err(error @ RpcError::TooLarge { limit: 4096, .. }) if error.to_string().contains("4096"))
     );
 
     let short =
@@ -230,46 +245,6 @@ fn a_long_answer_has_a_limit_of_its_own() {
 }
 
 #[test]
-fn reads_fail_over_and_stay_with_the_server_that_answers() {
-    let dead = Server::start(|_| Reply::text(502, "no"));
-    let alive = Server::start(|_| Reply::Result(json!(3)));
-    let client = client(&format!("{},{}", dead.url(), alive.url()));
-    for _ in 0..3 {
-        assert_eq!(
-            client.call("Version", &json!([]), Patience::Short),
-            Ok(json!(3))
-        );
-    }
-    assert_eq!(
-        dead.seen().len(),
-        1,
-        "the dead one is not asked again at once"
-    );
-    assert_eq!(alive.seen().len(), 3);
-}
-
-#[test]
-fn an_answer_of_error_is_an_answer_and_no_reason_to_ask_elsewhere() {
-    for reply in [|| Reply::Error(200, 1, "no"), || Reply::text(401, "")] {
-        let first = Server::start(move |_| reply());
-        let second = Server::start(|_| Reply::Result(json!(3)));
-        let client = client(&format!("{},{}", first.url(), second.url()));
-        assert!(client.call("Version", &json!([]), Patience::Short).is_err());
-        assert!(second.seen().is_empty());
-    }
-}
-
-#[test]
-fn what_must_not_happen_twice_is_tried_once_at_the_first_server_only() {
-    let first = Server::start(|_| Reply::Drop);
-    let second = Server::start(|_| Reply::Result(json!(3)));
-    let client = client(&format!("{},{}", first.url(), second.url()));
-    let result = client.call_once("MpoolPushMessage", &json!([]), Patience::Short);
-    assert!(matches!(result, Err(RpcError::Unreachable { .. })));
-    assert_eq!((first.seen().len(), second.seen().len()), (1, 0));
-}
-
-#[test]
 fn a_connection_that_breaks_is_tried_once_more_for_reads() {
     let count = Arc::new(AtomicUsize::new(0));
     let server = Server::start(move |_: &Seen| match count.fetch_add(1, Ordering::SeqCst) {
@@ -288,7 +263,7 @@ fn closing_ends_a_call_that_waits() {
     let client = Arc::new(client(&server.url()));
     let asking = Arc::clone(&client);
     let begun = Instant::now();
-    let call = std::thread::spawn(move || asking.call_once("X", &json!([]), Patience::Endless));
+    let call = std::thread::spawn(move || asking.call_at(None, "X", &json!([]), Patience::Endless));
     while server.seen().is_empty() {
         std::thread::sleep(Duration::from_millis(5));
     }
@@ -306,7 +281,7 @@ fn a_servers_text_cannot_flood_or_forge_the_log() {
     let long = format!("a\nb\u{1b}[31m{}", "x".repeat(5000));
     let body = json!({"id": 1, "error": {"code": 1, "message": long}}).to_string();
     let server = Server::start(move |_| Reply::text(200, &body));
-    let Err(RpcError::Malformed { .. }) = ask(&server) else {
+    let Err(RpcError::TooLarge { .. }) = ask(&server) else {
         panic!("over the limit of the test's client");
     };
     let long = format!("a\nb\u{1b}[31m{}", "x".repeat(2000));

@@ -2,4 +2,6 @@
 
 mod client;
 mod endpoint;
+mod health;
+mod lists;
 pub mod server;

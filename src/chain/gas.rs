@@ -1,0 +1,142 @@
+//! What a message may cost and how large it may be. Pure.
+
+use super::ChainError;
+use crate::filecoin::TokenAmount;
+use crate::filecoin::message::Message;
+
+/// The longest signed message that a mempool takes, in bytes of its CBOR (chain-sealer-rpc C.2).
+pub const MESSAGE_BYTES_MAX: usize = 65_536;
+
+/// Bytes that the longest signature (BLS, 96) adds, with its type and the CBOR around it.
+const SIGNATURE_BYTES: usize = 104;
+
+/// Gas of one message: what a block aims at, half of what it can hold, so that the message does not wait for an empty
+/// block (chain-sealer-rpc D.5).
+pub const GAS_BUDGET: i64 = 5_000_000_000;
+
+/// # Errors
+/// [`ChainError::TooMuch`] if the mempool would not take the message, however it is signed.
+pub(super) fn check_size(message: &Message) -> Result<(), ChainError> {
+    let bytes = message.encode().len().saturating_add(SIGNATURE_BYTES);
+    if bytes > MESSAGE_BYTES_MAX {
+        return Err(ChainError::TooMuch(format!(
+            "the message would have {bytes} bytes, {MESSAGE_BYTES_MAX} are allowed"
+        )));
+    }
+    Ok(())
+}
+
+/// Bounds an estimated message: its gas by the budget, its total fee (gas limit × fee cap) by `fee_max` (zero: no bound),
+/// whatever the node made of it.
+///
+/// # Errors
+/// [`ChainError::TooMuch`] beyond the budget; [`ChainError::Fee`] if the bound leaves less than the base fee: the message
+/// would lie in the pool and hold up everything that its sender sends later.
+pub(super) fn bound(
+    message: &mut Message,
+    fee_max: &TokenAmount,
+    base_fee: &TokenAmount,
+) -> Result<(), ChainError> {
+    if message.gas_limit <= 0 {
+        return Err(ChainError::Malformed(
+            "GasEstimateMessageGas: GasLimit is not positive".to_owned(),
+        ));
+    }
+    if message.gas_limit > GAS_BUDGET {
+        return Err(ChainError::TooMuch(format!(
+            "the message would need {} units of gas, the budget is {GAS_BUDGET}",
+            message.gas_limit
+        )));
+    }
+    if !fee_max.is_zero() {
+        let most = fee_max.atto().checked_div(&message.gas_limit.into());
+        let most = TokenAmount::from_atto(most.unwrap_or_default());
+        if message.gas_fee_cap > most {
+            message.gas_fee_cap = most;
+        }
+    }
+    if message.gas_premium > message.gas_fee_cap {
+        message.gas_premium.clone_from(&message.gas_fee_cap);
+    }
+    if message.gas_fee_cap < *base_fee {
+        let needed = base_fee.times(message.gas_limit);
+        return Err(ChainError::Fee(format!(
+            "at the present base fee the message costs {} or more, the limit is {}",
+            needed.to_fil_text(),
+            fee_max.to_fil_text()
+        )));
+    }
+    Ok(())
+}
+
+/// What value and fee of a message may come to: the sender must have as much.
+pub(super) fn most_needed(message: &Message) -> TokenAmount {
+    let fee = message.gas_fee_cap.times(message.gas_limit);
+    plus(&message.value, &fee)
+}
+
+#[allow(clippy::arithmetic_side_effects)] // numbers without a width
+fn plus(a: &TokenAmount, b: &TokenAmount) -> TokenAmount {
+    a + b
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::filecoin::Address;
+
+    fn atto(n: u64) -> TokenAmount {
+        TokenAmount::from_atto(n)
+    }
+
+    fn message(gas_limit: i64, cap: u64, premium: u64) -> Message {
+        Message {
+            version: 0,
+            to: Address::market_actor(),
+            from: Address::id(7),
+            nonce: 0,
+            value: TokenAmount::zero(),
+            gas_limit,
+            gas_fee_cap: atto(cap),
+            gas_premium: atto(premium),
+            method: 4,
+            params: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn the_total_fee_never_passes_its_limit() {
+        // gas limit, cap, premium, limit; cap and premium afterwards
+        let table = [
+            (1_000, 50, 5, 50_000, 50, 5),
+            (1_000, 50, 5, 49_999, 49, 5),
+            (1_000, 50, 40, 30_500, 30, 30),
+            (1_000, 50, 5, 0, 50, 5),
+            (3, 1, 1, 10, 1, 1),
+        ];
+        for (gas, cap, premium, limit, cap_after, premium_after) in table {
+            let mut bounded = message(gas, cap, premium);
+            bound(&mut bounded, &atto(limit), &atto(1)).unwrap();
+            assert_eq!(bounded.gas_fee_cap, atto(cap_after), "{limit}");
+            assert_eq!(bounded.gas_premium, atto(premium_after), "{limit}");
+            assert!(limit == 0 || most_needed(&bounded) <= atto(limit));
+        }
+    }
+
+    #[test]
+    fn a_message_that_would_not_get_in_is_not_made() {
+        let mut low = message(1_000, 50, 5);
+        let error = bound(&mut low, &atto(20_000), &atto(21)).unwrap_err();
+        assert!(matches!(error, ChainError::Fee(_)), "{error:?}");
+        let mut much = message(GAS_BUDGET + 1, 1, 1);
+        let error = bound(&mut much, &atto(0), &atto(1)).unwrap_err();
+        assert!(matches!(error, ChainError::TooMuch(_)), "{error:?}");
+        bound(&mut message(GAS_BUDGET, 1, 1), &atto(0), &atto(1)).unwrap();
+        assert!(bound(&mut message(0, 1, 1), &atto(0), &atto(1)).is_err());
+        let mut large = message(1, 1, 1);
+        large.params = vec![0; MESSAGE_BYTES_MAX - 200];
+        check_size(&large).unwrap();
+        large.params = vec![0; MESSAGE_BYTES_MAX - 100];
+        assert!(matches!(check_size(&large), Err(ChainError::TooMuch(_))));
+    }
+}
