@@ -38,7 +38,8 @@ pub const GROUPS: &[Entry] = &[
     Entry {
         name: "devnet",
         about: "a stand-in chain node and miner on loopback, to try things against",
-        usage: "coracle devnet [--epoch MILLISECONDS] [--miners N] [--clients N] [--node KIND] [--auth]
+        usage:
+            "coracle devnet [--epoch MILLISECONDS] [--miners N] [--clients N] [--node KIND] [--auth]
                [--port N] [--json]
 
   --epoch MILLISECONDS   length of an epoch (1000)
