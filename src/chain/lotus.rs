@@ -194,8 +194,7 @@ impl Chain for Lotus {
     }
 
     fn publish(&self, order: &PublishOrder) -> Result<Cid, ChainError> {
-        let prepared = self.prepare(order)?;
-        self.send(&prepared)
+        self.publish_at_once(order)
     }
 
     fn dry_run(

@@ -22,6 +22,7 @@ mod kind;
 mod lotus;
 mod mempool;
 mod node;
+mod nonce;
 mod outcome;
 mod prepared;
 mod publish;

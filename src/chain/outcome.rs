@@ -3,15 +3,16 @@
 //! The answer is derived from the chain every time: a re-organisation may execute the message anew, with other deal IDs
 //! or another set of valid deals, and the message itself may have been replaced by one with another fee.
 
-use super::node::Found;
+use super::node::{Found, Tipset};
+use super::nonce::{NEARBY, NO_LIMIT, is_not_found};
 use super::{ChainError, Node, Outcome};
 use crate::filecoin::market_actor::{self, PublishReturn};
 use crate::filecoin::{Address, DealProposal};
 use cid::Cid;
 use std::collections::BTreeMap;
 
-/// Search as far back as the node goes.
-const NO_LIMIT: i64 = -1;
+/// Epochs that a gateway answers about: a day, less half an hour.
+const DAY: i64 = 2_820;
 
 /// Looks the message up from the head and finds each proposal's deal ID.
 pub(super) fn outcome(
@@ -21,7 +22,11 @@ pub(super) fn outcome(
 ) -> Result<Outcome, ChainError> {
     let head = node.head()?;
     let found = match node.search_message(&head, message, NO_LIMIT) {
-        Ok(None) => return Ok(Outcome::Pending),
+        Ok(None) => match unseen(node, &head, message)? {
+            Unseen::Pending => return Ok(Outcome::Pending),
+            Unseen::Lost => return Ok(Outcome::Unknown),
+            Unseen::Found(found) => found,
+        },
         Ok(Some(found)) => found,
         Err(ChainError::Refused { message, .. }) if is_not_found(&message) => {
             return Ok(Outcome::Unknown);
@@ -42,12 +47,30 @@ pub(super) fn outcome(
     })
 }
 
-/// Lotus and Forest answer with an error for a CID that they never stored, not with null (chain-sealer-rpc B.11); Lotus
-/// also if another message used the nonce.
-pub(super) fn is_not_found(text: &str) -> bool {
-    text.contains("failed to load message")
-        || text.contains("message not found")
-        || text.contains("NOT a valid replacement message")
+/// What a search that found nothing means: a gateway looks back a short while only (chain-sealer-rpc A.8), so the sender's
+/// nonce is looked at too.
+fn unseen(node: &Node, head: &Tipset, message: &Cid) -> Result<Unseen, ChainError> {
+    let sent = match node.get_message(message) {
+        Ok(sent) => sent,
+        Err(ChainError::Refused { .. }) => return Ok(Unseen::Pending),
+        Err(error) => return Err(error),
+    };
+    if node.nonce_at(&sent.from, head)? <= sent.nonce {
+        return Ok(Unseen::Pending);
+    }
+    let since = head.epoch.saturating_sub(DAY);
+    let found = match node.first_after(&sent.from, sent.nonce, since, head)? {
+        Some(tipset) => node.executed(&tipset, message, NEARBY)?,
+        None => None,
+    };
+    Ok(found.map_or(Unseen::Lost, Unseen::Found))
+}
+
+/// What became of a message that a search from the head does not find.
+enum Unseen {
+    Pending,
+    Found(Found),
+    Lost,
 }
 
 fn deal_ids(

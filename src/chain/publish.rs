@@ -3,6 +3,7 @@
 use super::gas;
 use super::node::{MinerInfo, Tipset};
 use super::prepared::{Prepared, Way};
+use super::wallet::{Held, holder};
 use super::{ChainError, Lotus, PublishOrder};
 use crate::filecoin::market_actor::{self, PublishReturn};
 use crate::filecoin::message::{Message, SignedMessage};
@@ -24,8 +25,8 @@ pub(super) struct Sender {
     pub key: Address,
     /// Its balance.
     pub balance: TokenAmount,
-    /// Who signs; None if nobody that we know can.
-    pub signer: Option<Signer>,
+    /// Who signs, or why nobody can.
+    pub signer: Result<Signer, ChainError>,
 }
 
 impl Lotus {
@@ -49,7 +50,7 @@ impl Lotus {
             };
             let balance = self.node.wallet_balance(&key)?;
             let signer = self.signer(&key)?;
-            let usable = signer.is_some();
+            let usable = signer.is_ok();
             let sender = Sender {
                 key,
                 balance,
@@ -95,11 +96,33 @@ impl Lotus {
     }
 
     /// Who has the key of this key address: this box before a node, the nodes in the order of their list.
-    fn signer(&self, key: &Address) -> Result<Option<Signer>, ChainError> {
+    fn signer(&self, key: &Address) -> Result<Result<Signer, ChainError>, ChainError> {
         if self.keys.as_deref().is_some_and(|keys| keys.has(key)) {
-            return Ok(Some(Signer::Here));
+            return Ok(Ok(Signer::Here));
         }
-        Ok(super::wallet::holder(&self.node, key)?.map(Signer::Node))
+        Ok(match holder(&self.node, key)? {
+            Held::By(node) => Ok(Signer::Node(node)),
+            Held::NotTold(text) => Err(ChainError::Forbidden(text)),
+            Held::Nowhere => Err(ChainError::NoSender(format!(
+                "neither this box nor a node has the key of {key}: import it with `coracle wallet import`, or name another wallet"
+            ))),
+        })
+    }
+
+    /// Sends in one step, without anything being stored in between: what a wallet of a Lotus node sends needs no more.
+    pub(super) fn publish_at_once(&self, order: &PublishOrder) -> Result<cid::Cid, ChainError> {
+        let info = self.node.miner_info(&order.miner, None)?;
+        let sender = self.publish_sender(&order.miner, &info, &order.fee_max, None)?;
+        if let Ok(Signer::Node(node)) = &sender.signer
+            && self.kinds.keeps_identity(&self.node, node)?
+        {
+            let message = publish_message(sender.key, &order.deals);
+            let (_, cid) = self
+                .node
+                .push_message_at(node, &message, order.id, &order.fee_max)?;
+            return Ok(cid);
+        }
+        self.send_prepared(&self.prepare_publish(order)?)
     }
 
     /// Makes an order's message ready to be sent: sender, gas, fee, and where its CID can be known before, nonce and
@@ -112,12 +135,7 @@ impl Lotus {
         let at = Some(&head);
         let info = self.node.miner_info(&order.miner, at)?;
         let sender = self.publish_sender(&order.miner, &info, &TokenAmount::zero(), at)?;
-        let Some(signer) = sender.signer else {
-            return Err(ChainError::NoSender(format!(
-                "neither this box nor a node has the key of {}: import it with `coracle wallet import`, or name another wallet",
-                sender.key
-            )));
-        };
+        let signer = sender.signer?;
         let unpriced = publish_message(sender.key.clone(), &order.deals);
         gas::check_size(&unpriced)?;
         let mut message = self.node.estimate(&unpriced, &order.fee_max)?;

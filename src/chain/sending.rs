@@ -3,8 +3,7 @@
 //! A signed message is given to the pool again and again: the same bytes are the same message. When a node refuses it,
 //! its words are not trusted (every node has others) but the chain is asked: was the nonce used, and by what?
 
-use super::node::Tipset;
-use super::outcome::is_not_found;
+use super::nonce::{NEARBY, NO_LIMIT};
 use super::prepared::{Prepared, Way};
 use super::publish::same_call;
 use super::{ChainError, Lotus};
@@ -18,13 +17,6 @@ use uuid::Uuid;
 
 /// Epochs after which a tipset is final, where the node cannot say which one is (chain-sealer-rpc D.7).
 const FINALITY: ChainEpoch = 900;
-
-/// Epochs to look back from the tipset in which a nonce was used first: what a gateway allows. The message is found at
-/// the first of them.
-const NEARBY: ChainEpoch = 20;
-
-/// Questions about single heights until the one is found where a nonce was used: enough for 2^32 epochs.
-const STEPS_MAX: u32 = 32;
 
 /// How long a prepared message keeps others from its sender's nonce while nothing is heard of it. Whoever prepared it
 /// stores and sends it within seconds; beyond this it was given up.
@@ -163,16 +155,16 @@ impl Lotus {
         if self.node.nonce_at(from, &head)? <= nonce {
             return self.use_in_pool(signed);
         }
-        if let Some(cid) = self.executed(&head, signed, -1)? {
-            return Ok(Use::Ours(cid));
+        if let Some(found) = self.node.executed(&head, &signed.cid(), NO_LIMIT)? {
+            return Ok(Use::Ours(found.message));
         }
         // A gateway sees the last few epochs only: look where the nonce was used.
-        let Some(at) = self.first_after(from, nonce, since, &head)? else {
+        let Some(at) = self.node.first_after(from, nonce, since, &head)? else {
             let text = format!("nobody can tell what nonce {nonce} was used for");
             return Ok(Use::Unclear(text));
         };
-        Ok(match self.executed(&at, signed, NEARBY)? {
-            Some(cid) => Use::Ours(cid),
+        Ok(match self.node.executed(&at, &signed.cid(), NEARBY)? {
+            Some(found) => Use::Ours(found.message),
             None => Use::Anothers(at.epoch),
         })
     }
@@ -200,53 +192,6 @@ impl Lotus {
             )),
             std::cmp::Ordering::Equal => Use::Nothing,
         })
-    }
-
-    /// The CID under which a message was executed, seen from a tipset.
-    fn executed(
-        &self,
-        from: &Tipset,
-        signed: &SignedMessage,
-        lookback: ChainEpoch,
-    ) -> Result<Option<Cid>, ChainError> {
-        match self.node.search_message(from, &signed.cid(), lookback) {
-            Ok(found) => Ok(found.map(|found| found.message)),
-            Err(ChainError::Refused { message, .. }) if is_not_found(&message) => Ok(None),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// The first tipset after `since` whose state counts more than `nonce` messages of a sender. None if the node cannot
-    /// tell, or if it was used up before.
-    fn first_after(
-        &self,
-        sender: &Address,
-        nonce: u64,
-        since: ChainEpoch,
-        head: &Tipset,
-    ) -> Result<Option<Tipset>, ChainError> {
-        let used = |at: &Tipset| Ok::<bool, ChainError>(self.node.nonce_at(sender, at)? > nonce);
-        let (mut low, mut high) = (since, head.clone());
-        for _ in 0..STEPS_MAX {
-            let gap = high.epoch.saturating_sub(low);
-            if gap <= 1 {
-                return Ok((high.epoch > since).then_some(high));
-            }
-            let middle = low.saturating_add(gap.div_euclid(2));
-            let tipset = match self.node.tipset_at(middle, head) {
-                Ok(tipset) => tipset,
-                // Too long ago for a gateway, or no tipset at this height there.
-                Err(ChainError::Refused { .. }) => return Ok(None),
-                Err(error) => return Err(error),
-            };
-            // Between tipsets there may be heights without any: then it is one of before `middle`.
-            if tipset.epoch > low && used(&tipset)? {
-                high = tipset;
-            } else {
-                low = middle;
-            }
-        }
-        Ok(None)
     }
 
     fn is_final(&self, height: ChainEpoch) -> Result<bool, ChainError> {

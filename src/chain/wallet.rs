@@ -21,7 +21,7 @@ pub(super) fn sign(
     if let Some(signature) = local.and_then(|keys| keys.sign(key, bytes)) {
         return Ok(Some(signature));
     }
-    let Some(name) = holder(node, key)? else {
+    let Held::By(name) = holder(node, key)? else {
         return Ok(None);
     };
     match node.wallet_sign_at(&name, key, bytes) {
@@ -34,21 +34,34 @@ pub(super) fn sign(
     }
 }
 
-/// The first node of the list that has the key, as far as they let us know: a token without `write`, and a gateway, which
-/// has no wallet methods (chain-sealer-rpc A.8), count as no.
+/// Where a key is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Held {
+    /// In the wallet of the node with this name.
+    By(String),
+    /// In no wallet of a node.
+    Nowhere,
+    /// A node does not let us know, in these words: the token lacks `write`.
+    NotTold(String),
+}
+
+/// The first node of the list that has the key, as far as they let us know. A gateway, which has no wallet methods
+/// (chain-sealer-rpc A.8), counts as one without.
 ///
 /// # Errors
 /// None has it, and at least one could not be asked.
-pub(super) fn holder(node: &Node, key: &Address) -> Result<Option<String>, ChainError> {
+pub(super) fn holder(node: &Node, key: &Address) -> Result<Held, ChainError> {
     let mut failure = None;
+    let mut held = Held::Nowhere;
     for name in node.client.names() {
         match node.wallet_has_at(&name, key) {
-            Ok(true) => return Ok(Some(name)),
+            Ok(true) => return Ok(Held::By(name)),
             Ok(false) => {}
             Err(ChainError::Forbidden(text)) => {
                 node.warn_once(format!(
                     "cannot ask {name} whether it has the key of {key}: {text}"
                 ));
+                held = Held::NotTold(text);
             }
             // Method not found (Lotus), method not supported (Forest).
             Err(ChainError::Refused {
@@ -60,6 +73,6 @@ pub(super) fn holder(node: &Node, key: &Address) -> Result<Option<String>, Chain
     }
     match failure {
         Some(error) => Err(error),
-        None => Ok(None),
+        None => Ok(held),
     }
 }

@@ -70,24 +70,18 @@ pub fn keeps_ids(kind: NodeKind) -> bool {
 
 /// What the node says of itself.
 pub fn version(kind: NodeKind, block_delay: u64) -> Value {
-    let mut version = json!({
-        "Version": concat!("1.36.2+coracle-devnet-", env!("CARGO_PKG_VERSION")),
-        // Version 2.3.0 of the interface.
-        "APIVersion": 131_840,
-        "BlockDelay": block_delay,
-        "Agent": "lotus",
-    });
+    // 2.3.0 of the interface.
+    let api = 131_840;
+    let lotus = concat!("1.36.2+coracle-devnet-", env!("CARGO_PKG_VERSION"));
     match kind {
-        NodeKind::Lotus | NodeKind::Gateway => {}
-        NodeKind::Forest => {
-            version["Version"] = json!("0.36.0+git.0c0ac1e");
-            version["Agent"] = json!("forest");
+        NodeKind::Lotus | NodeKind::Gateway => {
+            json!({ "Version": lotus, "APIVersion": api, "BlockDelay": block_delay, "Agent": "lotus" })
         }
-        NodeKind::Venus => {
-            version = json!({ "Version": "v1.18.0+git.0c0ac1e", "APIVersion": 131_840 });
-        }
+        NodeKind::Forest => json!({
+            "Version": "0.36.0+git.0c0ac1e", "APIVersion": api, "BlockDelay": block_delay, "Agent": "forest",
+        }),
+        NodeKind::Venus => json!({ "Version": "v1.18.0+git.0c0ac1e", "APIVersion": api }),
     }
-    version
 }
 
 /// An error as this kind of node tells it.

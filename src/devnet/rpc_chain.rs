@@ -222,12 +222,12 @@ fn search(
     match world.chain.search(from, cid, lookback, replaced) {
         Ok(None) => Ok(Value::Null),
         Ok(Some(lookup)) => {
-            let mut found = lookup_json(lookup, &Value::Null);
+            let mut found = lookup.clone();
             if kind == NodeKind::Forest {
                 // It names the message that was asked for, even if another one replaced it.
-                found["Message"] = forms::from_cid(Some(cid));
+                found.message = *cid;
             }
-            Ok(found)
+            Ok(lookup_json(&found, &Value::Null))
         }
         Err(error) => Err(search_error(cid, &error)),
     }

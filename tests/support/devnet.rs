@@ -1,4 +1,5 @@
 //! A devnet on a thread of its own, for tests that block.
+#![allow(dead_code)] // each test file uses its own part
 
 use coracle::chain::Lotus;
 use coracle::devnet::{Devnet, DevnetConfig};

@@ -234,11 +234,37 @@ fn pending_unknown_and_failed_searches_differ() {
     for (number, (reply, check)) in table.into_iter().enumerate() {
         let server = node(move |method, _| match method {
             "ChainHead" => Reply::Result(head(1000)),
-            _ => reply(),
+            "StateSearchMsg" => reply(),
+            other => waiting(other, 7),
         });
         let result = lotus(&server).outcome(&cid(1), &proposals(&deals(1)));
         assert!(check(result.clone()), "{number}: {result:?}");
     }
+}
+
+/// A node that knows a message with nonce 7 of a sender whose next nonce on chain is this.
+fn waiting(method: &str, next: u64) -> Reply {
+    match method {
+        "ChainGetMessage" => {
+            Reply::Result(json!({"To": "f05", "From": "f01001", "Nonce": 7, "Params": "gYA="}))
+        }
+        "StateGetActor" => Reply::Result(json!({"Nonce": next, "Balance": "0"})),
+        "ChainGetTipSetByHeight" => {
+            Reply::Error(200, 1, "lookbacks of more than 24h0m0s are disallowed")
+        }
+        other => unknown(other),
+    }
+}
+
+#[test]
+fn a_message_whose_nonce_is_used_is_not_pending_for_ever() {
+    let server = node(|method, _| match method {
+        "ChainHead" => Reply::Result(head(100_000)),
+        "StateSearchMsg" => Reply::Result(Value::Null),
+        other => waiting(other, 8),
+    });
+    let result = lotus(&server).outcome(&cid(1), &proposals(&deals(1)));
+    assert_eq!(result, Ok(Outcome::Unknown));
 }
 
 #[test]
