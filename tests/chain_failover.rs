@@ -6,6 +6,8 @@ mod support;
 use coracle::chain::{Chain, ChainError, Outcome, PublishOrder};
 use coracle::devnet::{Effect, FIL, Fault, NodeKind};
 use coracle::filecoin::{Address, TokenAmount};
+use coracle::rpc::{Phase, RpcError};
+use coracle::sealer::SealerError;
 use coracle::threads::Pool;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -179,4 +181,40 @@ fn the_wallet_is_found_at_the_node_that_has_one() {
         matches!(outcome, Ok(Outcome::Executed { exit_code: 0, .. })),
         "{outcome:?}"
     );
+}
+
+#[test]
+fn both_layers_above_tell_an_error_in_the_same_words() {
+    let errors = [
+        RpcError::Unreachable {
+            endpoint: "node:1".to_owned(),
+            method: "Version".to_owned(),
+            phase: Phase::Connect,
+            reason: "no connection".to_owned(),
+        },
+        RpcError::Refused {
+            method: "Version".to_owned(),
+            code: 1,
+            message: "no".to_owned(),
+        },
+        RpcError::NoSuchMethod {
+            method: "Version".to_owned(),
+            code: -32601,
+            message: "not found".to_owned(),
+        },
+        RpcError::TooLarge {
+            method: "Version".to_owned(),
+            limit: 7,
+        },
+    ];
+    for error in errors {
+        let detail = error.detail();
+        assert!(detail.contains("Version"), "{detail}");
+        let told = [
+            error.to_string(),
+            ChainError::from(error.clone()).to_string(),
+            SealerError::from(error).to_string(),
+        ];
+        assert!(told.iter().all(|text| text.ends_with(&detail)), "{told:?}");
+    }
 }

@@ -18,6 +18,15 @@ pub(super) const NEARBY: ChainEpoch = 20;
 /// Questions about single heights until the one is found where a nonce was used: enough for 2^32 epochs.
 const STEPS_MAX: u32 = 32;
 
+/// What a height means that the node does not tell about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Unseen {
+    /// Nothing can be said: the tipset must be the right one.
+    GiveUp,
+    /// It may have been later: what is found is looked at anyhow.
+    LookLater,
+}
+
 impl Node {
     /// A message's execution as seen from a tipset; None if there is none within `lookback` epochs, if the node has
     /// never stored the message, or if another one used its nonce.
@@ -33,13 +42,13 @@ impl Node {
         }
     }
 
-    /// The first tipset after `since` whose state counts more than `nonce` messages of a sender. None if the node cannot
-    /// tell.
+    /// The first tipset after `since` whose state counts more than `nonce` messages of a sender. `unseen` says what a
+    /// height means that the node does not tell about.
     pub(super) fn first_after(
         &self,
         sender: &Address,
         nonce: u64,
-        since: ChainEpoch,
+        (since, unseen): (ChainEpoch, Unseen),
         head: &Tipset,
     ) -> Result<Option<Tipset>, ChainError> {
         let used = |at: &Tipset| Ok::<bool, ChainError>(self.nonce_at(sender, at)? > nonce);
@@ -58,7 +67,10 @@ impl Node {
                 Ok(Some(tipset)) => high = tipset,
                 Ok(None) => low = middle,
                 // Too long ago for a gateway, or a state that is no longer there.
-                Err(ChainError::Refused { .. }) => return Ok(None),
+                Err(ChainError::Refused { .. }) => match unseen {
+                    Unseen::GiveUp => return Ok(None),
+                    Unseen::LookLater => low = middle,
+                },
                 Err(error) => return Err(error),
             }
         }

@@ -4,7 +4,7 @@
 //! or another set of valid deals, and the message itself may have been replaced by one with another fee.
 
 use super::node::{Found, Tipset};
-use super::nonce::{NEARBY, NO_LIMIT, is_not_found};
+use super::nonce::{NEARBY, NO_LIMIT, Unseen, is_not_found};
 use super::{ChainError, Node, Outcome};
 use crate::filecoin::market_actor::{self, PublishReturn};
 use crate::filecoin::{Address, DealProposal};
@@ -22,10 +22,10 @@ pub(super) fn outcome(
 ) -> Result<Outcome, ChainError> {
     let head = node.head()?;
     let found = match node.search_message(&head, message, NO_LIMIT) {
-        Ok(None) => match unseen(node, &head, message)? {
-            Unseen::Pending => return Ok(Outcome::Pending),
-            Unseen::Lost => return Ok(Outcome::Unknown),
-            Unseen::Found(found) => found,
+        Ok(None) => match elsewhere(node, &head, message)? {
+            Whereabouts::Pending => return Ok(Outcome::Pending),
+            Whereabouts::Lost => return Ok(Outcome::Unknown),
+            Whereabouts::Found(found) => found,
         },
         Ok(Some(found)) => found,
         Err(ChainError::Refused { message, .. }) if is_not_found(&message) => {
@@ -49,25 +49,26 @@ pub(super) fn outcome(
 
 /// What a search that found nothing means: a gateway looks back a short while only (chain-sealer-rpc A.8), so the sender's
 /// nonce is looked at too.
-fn unseen(node: &Node, head: &Tipset, message: &Cid) -> Result<Unseen, ChainError> {
+fn elsewhere(node: &Node, head: &Tipset, message: &Cid) -> Result<Whereabouts, ChainError> {
     let sent = match node.get_message(message) {
         Ok(sent) => sent,
-        Err(ChainError::Refused { .. }) => return Ok(Unseen::Pending),
+        Err(ChainError::Refused { .. }) => return Ok(Whereabouts::Pending),
         Err(error) => return Err(error),
     };
     if node.nonce_at(&sent.from, head)? <= sent.nonce {
-        return Ok(Unseen::Pending);
+        return Ok(Whereabouts::Pending);
     }
     let since = head.epoch.saturating_sub(DAY);
+    let since = (since, Unseen::LookLater);
     let found = match node.first_after(&sent.from, sent.nonce, since, head)? {
         Some(tipset) => node.executed(&tipset, message, NEARBY)?,
         None => None,
     };
-    Ok(found.map_or(Unseen::Lost, Unseen::Found))
+    Ok(found.map_or(Whereabouts::Lost, Whereabouts::Found))
 }
 
 /// What became of a message that a search from the head does not find.
-enum Unseen {
+enum Whereabouts {
     Pending,
     Found(Found),
     Lost,

@@ -3,7 +3,7 @@
 //! A signed message is given to the pool again and again: the same bytes are the same message. When a node refuses it,
 //! its words are not trusted (every node has others) but the chain is asked: was the nonce used, and by what?
 
-use super::nonce::{NEARBY, NO_LIMIT};
+use super::nonce::{NEARBY, NO_LIMIT, Unseen};
 use super::prepared::{Prepared, Way};
 use super::publish::same_call;
 use super::{ChainError, Lotus};
@@ -159,7 +159,10 @@ impl Lotus {
             return Ok(Use::Ours(found.message));
         }
         // A gateway sees the last few epochs only: look where the nonce was used.
-        let Some(at) = self.node.first_after(from, nonce, since, &head)? else {
+        let Some(at) = self
+            .node
+            .first_after(from, nonce, (since, Unseen::GiveUp), &head)?
+        else {
             let text = format!("nobody can tell what nonce {nonce} was used for");
             return Ok(Use::Unclear(text));
         };

@@ -7,6 +7,7 @@
 mod envelope;
 mod faults;
 mod harness;
+mod kinds;
 mod messages;
 mod pieces;
 mod reads;
