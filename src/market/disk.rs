@@ -77,6 +77,12 @@ pub trait Disk: Send + Sync {
     /// It is not there or cannot be read.
     fn list(&self, directory: &Path) -> io::Result<Vec<PathBuf>>;
 
+    /// Creates an empty file; one that is there is emptied.
+    ///
+    /// # Errors
+    /// The operating system's.
+    fn create(&self, file: &Path) -> io::Result<()>;
+
     /// Creates a directory and those above it; one that is there is no error.
     ///
     /// # Errors
@@ -156,6 +162,10 @@ impl Disk for SystemDisk {
         std::fs::read_dir(directory)?
             .map(|entry| Ok(entry?.path()))
             .collect()
+    }
+
+    fn create(&self, file: &Path) -> io::Result<()> {
+        std::fs::File::create(file)?.sync_all()
     }
 
     fn create_directory(&self, directory: &Path) -> io::Result<()> {

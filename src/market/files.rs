@@ -1,6 +1,5 @@
 //! Names of the files that belong to deals and pieces.
 
-use super::disk::{Disk, remove};
 use cid::Cid;
 use std::path::PathBuf;
 use uuid::Uuid;
@@ -35,10 +34,12 @@ impl Files {
         self.pieces.join(format!("{piece}.idx"))
     }
 
-    /// Deletes what a deal staged; what is not there is no error.
-    pub(super) fn drop_staged(&self, disk: &dyn Disk, deal: Uuid) {
-        for path in [self.staged(deal), self.blocks(deal)] {
-            remove(disk, &path);
+    /// What a deal has staged, there or not. An offline deal's data is never here.
+    pub(super) fn staged_by(&self, deal: Uuid, offline: bool) -> Vec<PathBuf> {
+        let mut paths = vec![self.blocks(deal)];
+        if !offline {
+            paths.push(self.staged(deal));
         }
+        paths
     }
 }

@@ -113,18 +113,26 @@ pub(super) fn data_file(deal: &Deal, files: &Files) -> PathBuf {
 
 /// Whether that file is there and whole; its content was checked by the pass.
 pub(super) fn check_data(deal: &Deal, files: &Files, disk: &dyn Disk) -> Result<(), String> {
-    let file = data_file(deal, files);
     let kind = if deal.request.offline {
         "imported offline deal file"
     } else {
         "downloaded file"
     };
-    match disk.size(&file) {
-        Ok(size) if size == deal.payload_size => Ok(()),
+    check_file(kind, &data_file(deal, files), deal.payload_size, disk)
+}
+
+/// Whether a file of this kind is there and has so many bytes.
+pub(super) fn check_file(
+    kind: &str,
+    file: &Path,
+    bytes: u64,
+    disk: &dyn Disk,
+) -> Result<(), String> {
+    match disk.size(file) {
+        Ok(size) if size == bytes => Ok(()),
         Ok(size) => Err(format!(
-            "{kind} '{}' has {size} bytes instead of {}",
-            file.display(),
-            deal.payload_size
+            "{kind} '{}' has {size} bytes instead of {bytes}",
+            file.display()
         )),
         Err(error) => Err(format!(
             "failed to get size of {kind} '{}': {error}",
@@ -197,12 +205,22 @@ pub(super) fn sector(place: SectorPlace) -> Sector {
     }
 }
 
+/// What is known when a piece is to be kept.
+pub(super) struct Keeping {
+    /// The clock.
+    pub now: Millis,
+    /// Another deal that needs the imported file.
+    pub needed_by: Option<Uuid>,
+    /// This piece, if it is kept already.
+    pub kept: Option<PieceRecord>,
+}
+
 /// Builds the index and moves the file into the piece store; done again after a crash it finds its own result.
 pub(super) fn keep(
     deal: &Deal,
     files: &Files,
     disk: &dyn Disk,
-    now: Millis,
+    keeping: &Keeping,
 ) -> Result<Option<([u8; 32], PieceRecord)>, String> {
     let piece_cid = deal.proposal().piece_cid;
     let Some(commitment) = cids::piece_commitment(&piece_cid) else {
@@ -214,9 +232,10 @@ pub(super) fn keep(
         files.piece(&piece_cid),
     );
     let data = data_file(deal, files);
+    let ours = may_take(deal, disk, &data, keeping.needed_by);
     if deal.request.remove_unsealed {
         // The client asked that no unsealed copy stays; one of another deal with this piece does.
-        if is_ours(deal) {
+        if ours {
             remove(disk, &data);
         }
         remove(disk, &blocks);
@@ -226,12 +245,23 @@ pub(super) fn keep(
         disk.build_index(&blocks, &index)
             .map_err(|error| format!("{}: {error}", index.display()))?;
     }
-    let Some((path, ours)) = place(deal, disk, &data, &kept)? else {
+    let copy = keeping.kept.as_ref().filter(|piece| piece.ours);
+    let copy = copy.map(|piece| Path::new(&piece.path));
+    // A copy of ours that is there from an earlier deal stays the one that is served.
+    let served = copy.filter(|copy| !ours && exists(disk, copy));
+    let placed = match served {
+        Some(copy) => Some((copy.to_owned(), true)),
+        None => place(ours, disk, &data, &kept)?,
+    };
+    let Some((path, ours)) = placed else {
         remove(disk, &blocks);
         remove(disk, &index);
         remove(disk, &sizes_path(&index));
         return Ok(None);
     };
+    if let Some(second) = copy.filter(|copy| *copy != path) {
+        remove(disk, second);
+    }
     // The record must not outlive a name that the disk has forgotten.
     disk.sync_directory(&files.pieces)
         .map_err(|error| format!("{}: {error}", files.pieces.display()))?;
@@ -246,26 +276,47 @@ pub(super) fn keep(
         payload_size: deal.payload_size,
         padded_size: deal.proposal().piece_size,
         ours,
-        kept: now,
+        kept: keeping.now,
     };
     Ok(Some((commitment, record)))
 }
 
-/// Whether the data may be moved or deleted: not a file that the operator wants to keep.
-fn is_ours(deal: &Deal) -> bool {
-    deal.import
-        .as_ref()
-        .is_none_or(|import| import.delete_after)
+/// Whether the data may be moved or deleted: not a file that the operator wants to keep, nor one that another deal still
+/// needs, nor a symbolic link, which says nothing of who owns what it leads to.
+fn may_take(deal: &Deal, disk: &dyn Disk, data: &Path, needed_by: Option<Uuid>) -> bool {
+    let Some(import) = &deal.import else {
+        return true;
+    };
+    if !import.delete_after {
+        return false;
+    }
+    if let Some(other) = needed_by {
+        log::info!(
+            "deal {}: {} is not deleted yet: deal {other} needs it too",
+            deal.uuid,
+            data.display()
+        );
+        return false;
+    }
+    if disk.look(data).is_ok_and(|found| found.link) {
+        log::warn!(
+            "deal {}: {} is a symbolic link: it is not deleted",
+            deal.uuid,
+            data.display()
+        );
+        return false;
+    }
+    true
 }
 
 /// Where the data stays, and whether it is ours; none if it is not there.
 fn place(
-    deal: &Deal,
+    ours: bool,
     disk: &dyn Disk,
     data: &Path,
     kept: &Path,
 ) -> Result<Option<(PathBuf, bool)>, String> {
-    if !is_ours(deal) {
+    if !ours {
         return Ok(Some((data.to_owned(), false)));
     }
     if !exists(disk, data) {

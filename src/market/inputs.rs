@@ -13,6 +13,7 @@ use crate::transfer::{Failure, Finished};
 use cid::Cid;
 use futures::channel::oneshot;
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use uuid::Uuid;
 
 /// Inputs from outside; the queue is bounded and its senders wait.
@@ -79,6 +80,12 @@ pub(super) enum Report {
     Committed(u64, Result<(), StoreError>),
     /// A pass has ended.
     Pass(Uuid, Result<Finished, Failure>),
+    /// Files were deleted.
+    Deleted,
+    /// The file of a transferred offline deal was looked for at start.
+    DataFound(Uuid, Result<(), String>),
+    /// A kept piece is not at this path, as its record says.
+    PieceFound([u8; 32], PathBuf, PieceFound),
     /// The file of an import was looked at.
     ImportLooked(Uuid, Result<Look, String>),
     /// A fresh view of the chain.
@@ -99,4 +106,12 @@ pub(super) enum Report {
     Kept(Uuid, Option<([u8; 32], PieceRecord)>),
     /// Sealed deals were looked at on chain; none if there was nothing to look at, or the chain is away.
     Sights(Option<Sights>),
+}
+
+/// Where a kept piece is that is not where its record says.
+pub(super) enum PieceFound {
+    /// In the pieces directory, which was another one when it was kept.
+    Moved(PathBuf),
+    /// Nowhere.
+    Gone,
 }

@@ -1,10 +1,9 @@
 //! The pieces that stay on the box.
 
-use super::disk::{Disk, remove};
 use crate::piece::index_file::sizes_path;
 use crate::store::PieceRecord;
-use std::collections::BTreeMap;
-use std::path::Path;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 /// Kept pieces by their commitment. Cloning shares them.
@@ -27,15 +26,6 @@ impl Kept {
             .fold(0, |sum, piece| sum.saturating_add(piece.payload_size))
     }
 
-    /// All of them.
-    pub(super) fn all(&self) -> Vec<([u8; 32], PieceRecord)> {
-        let pieces = super::facts::lock(&self.pieces);
-        pieces
-            .iter()
-            .map(|(key, piece)| (*key, piece.clone()))
-            .collect()
-    }
-
     /// Takes a piece out whose file is gone.
     pub(super) fn forget(&self, commitment: &[u8; 32]) {
         super::facts::lock(&self.pieces).remove(commitment);
@@ -45,8 +35,20 @@ impl Kept {
         super::facts::lock(&self.pieces).insert(commitment, piece);
     }
 
-    /// Takes pieces that are ours out, oldest first, until at most `bytes` stay; their files are deleted.
-    pub(super) fn shrink_to(&self, disk: &dyn Disk, bytes: u64) -> Vec<[u8; 32]> {
+    /// Pieces whose files do not lie in this directory.
+    pub(super) fn outside(&self, directory: &Path) -> Vec<([u8; 32], PieceRecord)> {
+        let pieces = super::facts::lock(&self.pieces);
+        let outside = pieces
+            .iter()
+            .filter(|(_, piece)| Path::new(&piece.path).parent() != Some(directory));
+        outside
+            .map(|(commitment, piece)| (*commitment, piece.clone()))
+            .collect()
+    }
+
+    /// Takes pieces that are ours out, oldest first, until at most `bytes` stay; their files are to be deleted. Those that are
+    /// `spared` stay: their files are being replaced.
+    pub(super) fn shrink_to(&self, bytes: u64, spared: &BTreeSet<[u8; 32]>) -> Vec<Gone> {
         let mut pieces = super::facts::lock(&self.pieces);
         let mut ours: Vec<_> = pieces
             .iter()
@@ -62,17 +64,34 @@ impl Kept {
             if held <= bytes {
                 break;
             }
-            if let Some(piece) = pieces.remove(&commitment) {
-                // A reader that has the file open reads on; the bytes go when it ends.
-                remove(disk, Path::new(&piece.path));
-                if !piece.index.is_empty() {
-                    remove(disk, Path::new(&piece.index));
-                    remove(disk, &sizes_path(Path::new(&piece.index)));
-                }
+            if spared.contains(&commitment) {
+                continue;
             }
-            held = held.saturating_sub(size);
-            gone.push(commitment);
+            if let Some(piece) = pieces.remove(&commitment) {
+                held = held.saturating_sub(size);
+                gone.push(Gone {
+                    commitment,
+                    files: files_of(&piece),
+                });
+            }
         }
         gone
     }
+}
+
+/// A piece that gave way.
+pub(super) struct Gone {
+    pub commitment: [u8; 32],
+    /// What is to be deleted. A reader that has a file open reads on; the bytes go when it ends.
+    pub files: Vec<PathBuf>,
+}
+
+/// The files of a kept piece that are ours.
+fn files_of(piece: &PieceRecord) -> Vec<PathBuf> {
+    let mut files = vec![PathBuf::from(&piece.path)];
+    if !piece.index.is_empty() {
+        let index = PathBuf::from(&piece.index);
+        files.extend([sizes_path(&index), index]);
+    }
+    files
 }

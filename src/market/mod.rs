@@ -135,6 +135,8 @@ pub struct Threads {
     pub disk: Pool,
     /// Building indexes and moving files, which may take long.
     pub index: Pool,
+    /// Deleting files, and looking at those of offline deals at start.
+    pub files: Pool,
     /// One for each pass and for each waiting add-piece call.
     pub own: Own,
 }
@@ -158,6 +160,7 @@ impl Threads {
             checks: Pool::new("check", cores, JOBS_WAITING_MAX, STACK_BYTES)?,
             disk: Pool::new("disk", 1, JOBS_WAITING_MAX, STACK_BYTES)?,
             index: Pool::new("index", 1, JOBS_WAITING_MAX, STACK_BYTES)?,
+            files: Pool::new("files", 1, JOBS_WAITING_MAX, STACK_BYTES)?,
             own: Own::default(),
         })
     }
@@ -170,6 +173,7 @@ impl Threads {
             checks: Pool::by_hand(jobs, "check"),
             disk: Pool::by_hand(jobs, "disk"),
             index: Pool::by_hand(jobs, "index"),
+            files: Pool::by_hand(jobs, "files"),
             own: Own::by_hand(jobs),
         }
     }

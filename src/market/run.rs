@@ -3,7 +3,7 @@
 use super::confirm::{self, Messages};
 use super::events::{Feed, Subscribers};
 use super::facts::{Bench, lock};
-use super::handover::{self, Calls};
+use super::handover::Calls;
 use super::import::Imports;
 use super::inputs::{Input, Report};
 use super::late::Late;
@@ -26,6 +26,7 @@ use uuid::Uuid;
 mod admission;
 mod effects;
 mod importing;
+mod keeping;
 mod publishing;
 mod sealed;
 mod storing;
@@ -93,11 +94,7 @@ impl Market {
             created.map_err(|error| StartError::Directory(directory.clone(), error))?;
         }
         let deals = parts.store.live().map_err(StartError::Store)?;
-        let kept = Kept::default();
-        for (commitment, piece) in parts.store.pieces().map_err(StartError::Store)? {
-            kept.insert(commitment, piece);
-        }
-        sweep::at_start(&settings.files, &parts, &deals, &kept)?;
+        let kept = sweep::at_start(&settings.files, &parts, &deals)?;
         let bench = Arc::new(Bench::new(
             Arc::clone(&settings),
             parts.clone(),
@@ -163,10 +160,7 @@ impl Market {
     }
 
     async fn run(mut self, incoming: Receiver<Input>, reported: Receiver<Report>) {
-        for uuid in self.live.keys().copied().collect::<Vec<_>>() {
-            self.look_for_data(uuid);
-            self.apply(uuid, Event::Resume, None);
-        }
+        self.begin();
         loop {
             self.turn();
             let wait = self.next_turn().saturating_sub(self.now());
@@ -190,19 +184,6 @@ impl Market {
                 },
                 () = FutureExt::fuse(timer) => {}
             }
-        }
-    }
-
-    /// Tells the machine if the data of a transferred deal is not there any more.
-    fn look_for_data(&mut self, uuid: Uuid) {
-        let Some(live) = self.live.get(&uuid) else {
-            return;
-        };
-        if live.deal.checkpoint == Checkpoint::Transferred
-            && let Err(what) =
-                handover::check_data(&live.deal, &self.settings.files, self.parts.disk.as_ref())
-        {
-            self.apply(uuid, Event::DataMissing(what), None);
         }
     }
 
@@ -305,6 +286,7 @@ impl Market {
         match report {
             Report::Committed(ticket, result) => self.redeem(ticket, &result),
             Report::Pass(uuid, result) => {
+                let offline = self.import_passes.runs(uuid);
                 self.passes.ended(uuid);
                 self.import_passes.ended(uuid);
                 self.imports.stir();
@@ -315,12 +297,16 @@ impl Market {
                     }
                     // Ended while the pass still had its files open and may have saved.
                     _ => {
-                        self.settings
-                            .files
-                            .drop_staged(self.parts.disk.as_ref(), uuid);
+                        let staged = self.settings.files.staged_by(uuid, offline);
+                        self.delete(staged);
                         self.commit(vec![Write::DropSave(uuid)], Ticket::default());
                     }
                 }
+            }
+            Report::Deleted => self.imports.stir(),
+            Report::DataFound(uuid, found) => self.data_found(uuid, found),
+            Report::PieceFound(commitment, path, found) => {
+                self.piece_found(commitment, &path, found);
             }
             Report::ImportLooked(uuid, found) => self.import_looked(uuid, found),
             Report::Snapshot(seen) => {

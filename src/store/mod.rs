@@ -196,6 +196,11 @@ pub trait Store: Send + Sync {
         longest: Millis,
         limit: usize,
     ) -> Result<Vec<Watched>, StoreError>;
+    /// The deals whose transfers have a save point.
+    ///
+    /// # Errors
+    /// The file could not be read.
+    fn saves(&self) -> Result<Vec<Uuid>, StoreError>;
     /// A miner's ask.
     ///
     /// # Errors
@@ -347,6 +352,10 @@ impl Store for Redb {
         limit: usize,
     ) -> Result<Vec<Watched>, StoreError> {
         watch::due(&self.read()?, now, longest, limit)
+    }
+
+    fn saves(&self) -> Result<Vec<Uuid>, StoreError> {
+        tables::saves(&self.read()?)
     }
 
     fn ask(&self, miner: &Address) -> Result<Option<StoredAsk>, StoreError> {

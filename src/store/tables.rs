@@ -321,6 +321,16 @@ pub(super) fn save_point(
     })
 }
 
+pub(super) fn saves(read: &ReadTransaction) -> Result<Vec<Uuid>, StoreError> {
+    let table = read.open_table(SAVES).map_err(database)?;
+    let mut found = Vec::new();
+    for entry in table.iter().map_err(database)? {
+        let (uuid, _) = entry.map_err(database)?;
+        found.extend(Uuid::from_slice(uuid.value()));
+    }
+    Ok(found)
+}
+
 pub(super) fn ask(
     read: &ReadTransaction,
     miner: &Address,

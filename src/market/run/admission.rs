@@ -207,16 +207,10 @@ impl Market {
             return;
         }
         let missing = wanted.saturating_sub(disk_free);
-        let gone = self.kept.shrink_to(
-            self.parts.disk.as_ref(),
-            self.kept.bytes().saturating_sub(missing),
-        );
-        if !gone.is_empty() {
-            log::info!("{} kept pieces gave way to a new deal", gone.len());
-            self.commit(
-                gone.into_iter().map(Write::DropPiece).collect(),
-                Ticket::default(),
-            );
+        let writes = self.shrink_kept(self.kept.bytes().saturating_sub(missing), None);
+        if !writes.is_empty() {
+            log::info!("{} kept pieces gave way to a new deal", writes.len());
+            self.commit(writes, Ticket::default());
         }
     }
 }

@@ -4,10 +4,7 @@ use super::Market;
 use crate::deal::Checkpoint;
 use crate::deal::step::{self, Effect, Event};
 use crate::market::handover;
-use crate::market::inputs::Report;
 use crate::market::late::{self, Whereabouts};
-use crate::store::{PieceRecord, Write};
-use std::sync::Arc;
 use uuid::Uuid;
 
 impl Market {
@@ -44,10 +41,8 @@ impl Market {
             }
             Effect::DropStaging if self.passes.runs(uuid) || self.import_passes.runs(uuid) => {}
             Effect::DropStaging => {
-                self.imports.stir();
-                self.settings
-                    .files
-                    .drop_staged(self.parts.disk.as_ref(), uuid);
+                let staged = self.settings.files.staged_by(uuid, deal.request.offline);
+                self.delete(staged);
             }
         }
     }
@@ -124,44 +119,5 @@ impl Market {
                 "deal {uuid}: its start epoch {start} has passed, and whether its piece was handed over is not known: {why}"
             ),
         }
-    }
-
-    fn index(&mut self, uuid: Uuid) {
-        let Some(live) = self.live.get(&uuid) else {
-            return;
-        };
-        let (deal, files, now) = (live.deal.clone(), self.settings.files.clone(), self.now());
-        let (told, again) = (self.reports.clone(), self.reports.clone());
-        let disk = Arc::clone(&self.parts.disk);
-        let failed = move |reason: String| {
-            let reason = format!("failed to add index and announce deal: {reason}");
-            let setback = step::Setback::new(step::Class::Auto, reason);
-            Report::Event(uuid, Event::IndexFailed(setback))
-        };
-        let submitted = self.threads.index.submit(move || {
-            let report = match handover::keep(&deal, &files, disk.as_ref(), now) {
-                Ok(piece) => Report::Kept(uuid, piece),
-                Err(reason) => failed(reason),
-            };
-            let _ = told.try_send(report);
-        });
-        if submitted.is_err() {
-            let setback = step::Setback::new(step::Class::Auto, "too many file moves wait");
-            let _ = again.try_send(Report::Event(uuid, Event::IndexFailed(setback)));
-        }
-    }
-
-    /// The piece is kept: its record and the checkpoint become durable together.
-    pub(super) fn keep(&mut self, uuid: Uuid, piece: Option<([u8; 32], PieceRecord)>) {
-        let mut writes = Vec::new();
-        if let Some((commitment, record)) = piece {
-            self.kept.insert(commitment, record.clone());
-            writes.push(Write::Piece(commitment, Box::new(record)));
-        }
-        let gone = self
-            .kept
-            .shrink_to(self.parts.disk.as_ref(), self.settings.keep_bytes_max);
-        writes.extend(gone.into_iter().map(Write::DropPiece));
-        self.apply_with(uuid, Event::Indexed, None, writes);
     }
 }

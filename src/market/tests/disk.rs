@@ -43,6 +43,10 @@ impl Disk for SmallDisk {
         SystemDisk.list(directory)
     }
 
+    fn create(&self, file: &Path) -> io::Result<()> {
+        SystemDisk.create(file)
+    }
+
     fn create_directory(&self, directory: &Path) -> io::Result<()> {
         SystemDisk.create_directory(directory)
     }

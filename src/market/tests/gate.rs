@@ -167,6 +167,10 @@ impl Store for Gate {
         self.store()?.watched(now, longest, limit)
     }
 
+    fn saves(&self) -> Result<Vec<Uuid>, StoreError> {
+        self.store()?.saves()
+    }
+
     fn ask(&self, miner: &Address) -> Result<Option<StoredAsk>, StoreError> {
         self.store()?.ask(miner)
     }

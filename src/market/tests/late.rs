@@ -59,7 +59,7 @@ fn edge_87_a_deal_in_a_hold_ends_when_nobody_has_its_piece() {
             let head = pass_start(&world);
             let ended = running.until_at(uuid, Checkpoint::Complete).await;
             assert_eq!(ended.error, expired(start(1), head));
-            assert_eq!(world.staged(), Vec::<String>::new());
+            wait("the files' end", || world.staged().is_empty().then_some(())).await;
             assert_eq!(world.sealer().state().added.len(), 0);
         });
     }

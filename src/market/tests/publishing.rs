@@ -164,7 +164,7 @@ fn a_deal_that_starts_too_soon_is_not_published() {
         world.chain.state().head = start(1) + 1;
         let ended = running.until_at(uuid(1), Checkpoint::Complete).await;
         assert!(ended.error.starts_with("deal proposal must be proven on chain by"));
-        assert_eq!(world.staged(), Vec::<String>::new());
+        wait("the files' end", || world.staged().is_empty().then_some(())).await;
         assert_eq!(messages(&world), Vec::<usize>::new());
     });
 }
@@ -343,7 +343,7 @@ fn a_cancelled_neighbour_is_left_out() {
         running.handle.publish_now().await;
         running.until_sealed(uuid(2)).await;
         assert_eq!(messages(&world), [1]);
-        assert_eq!(world.staged(), Vec::<String>::new());
+        wait("the files' end", || world.staged().is_empty().then_some(())).await;
     });
 }
 

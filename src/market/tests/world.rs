@@ -211,8 +211,11 @@ impl World {
         names(&self.settings.files.staging)
     }
 
+    /// Without the sign that the directory is ours.
     pub fn pieces(&self) -> Vec<String> {
-        names(&self.settings.files.pieces)
+        let mut names = names(&self.settings.files.pieces);
+        names.retain(|name| name != ".coracle-pieces");
+        names
     }
 }
 
