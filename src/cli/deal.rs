@@ -1,6 +1,7 @@
 //! `coracle deal …` and `coracle publish`: what the running provider has, and what it shall do.
 
 mod log;
+mod refused;
 
 use super::admin_client::{Admin, query_escape};
 use super::terminal::{self, Bytes, Table};
@@ -53,7 +54,17 @@ fn list(mut arguments: pico_args::Arguments) -> Result<(), Failure> {
     let limit: Option<u32> = arguments.opt_value_from_str("--limit")?;
     let state: Option<String> = arguments.opt_value_from_str("--state")?;
     let query: Option<String> = arguments.opt_value_from_str("--query")?;
+    let refused = arguments.contains("--refused");
     args::finish(arguments)?;
+    if refused {
+        if state.is_some() || query.is_some() {
+            return Err(Failure::Usage(
+                "--state and --query choose among deals, --refused lists what did not become one"
+                    .to_owned(),
+            ));
+        }
+        return refused::list(limit.unwrap_or(LIST_DEFAULT), json);
+    }
     let mut path = format!("/v1/deals?limit={}", limit.unwrap_or(LIST_DEFAULT));
     for (name, value) in [("state", state), ("query", query)] {
         if let Some(value) = value {

@@ -56,10 +56,12 @@ pub const GROUPS: &[Entry] = &[
         name: "deal",
         about: "the deals of the running provider",
         usage: "coracle deal list [--limit N] [--state CHECKPOINT] [--query TEXT] [--json]
+coracle deal list --refused [--limit N] [--json]
 coracle deal show UUID [--json]
 coracle deal log UUID [-f|--follow] [--json]
 coracle deal retry|cancel|fail UUID [--json]
 
+  --refused  proposals that were not taken, newest first, and why; the last 1,000 are kept
   log -f   prints new lines until the deal has ended; with --json one object per line
   retry    take up a deal that waits for a decision
   cancel   stop its transfer and end the deal

@@ -32,6 +32,7 @@ impl Handle {
             },
             Err(refusal) => {
                 log::info!("deal {uuid} from {peer} refused: {}", refusal.log());
+                self.note_refusal(peer, &params, &refusal);
                 DealResponse {
                     accepted: false,
                     message: refusal.client().to_owned(),

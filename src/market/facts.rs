@@ -2,6 +2,7 @@
 
 use super::ask::Asks;
 use super::external::Places;
+use super::refusals::Refusals;
 use super::{Parts, Settings, Snapshot, Threads};
 use crate::chain::ChainError;
 use crate::deal::Millis;
@@ -31,6 +32,8 @@ pub(super) struct Bench {
     pub(super) threads: Threads,
     pub(super) snapshot: Mutex<Snapshot>,
     pub(super) asks: Asks,
+    /// Refused proposals that are not stored yet.
+    pub(super) refusals: Refusals,
     /// Running commands of external filters.
     pub(super) filters: Places,
     /// Miners whose sealer is being asked for its sectors.
@@ -63,6 +66,7 @@ impl Bench {
             threads,
             snapshot: Mutex::default(),
             asks: Asks::default(),
+            refusals: Refusals::default(),
             filters: Places::new(),
             counting: Mutex::default(),
             bounds: Mutex::default(),

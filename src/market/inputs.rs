@@ -26,6 +26,10 @@ pub(super) enum Input {
     Import(Vec<(Uuid, Import)>, oneshot::Sender<AllPlaced>),
     /// Publish what waits, now; answered with the number of deals.
     PublishNow(oneshot::Sender<usize>),
+    /// A refusal waits to be stored: the loop finds out when.
+    Refused,
+    /// Store the refusals that wait, now.
+    KeepRefusals(oneshot::Sender<Result<(), String>>),
     /// What a miner's live deals hold.
     Holdings(Address, oneshot::Sender<Holdings>),
     /// A live deal as it is now.

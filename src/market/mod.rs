@@ -33,6 +33,7 @@ mod late;
 mod onchain;
 mod passes;
 mod publisher;
+mod refusals;
 mod run;
 mod snapshot;
 mod status;

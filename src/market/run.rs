@@ -218,6 +218,9 @@ impl Market {
                 .filter_map(|uuid| Some(&self.live.get(uuid)?.deal));
             watch::look(deals, &self.parts, &self.threads, &self.reports);
         }
+        if self.bench.refusals.due(now).is_some_and(|at| at <= now) {
+            self.keep_refusals(None);
+        }
         self.publish_due(false);
         self.start_imports();
         self.start_waiting();
@@ -243,6 +246,9 @@ impl Market {
             next = next.min(*at);
         }
         if let Some(at) = self.publisher.due(&self.settings.miners) {
+            next = next.min(at);
+        }
+        if let Some(at) = self.bench.refusals.due(self.last_turn) {
             next = next.min(at);
         }
         next
@@ -338,6 +344,9 @@ impl Market {
 
     /// Lets passes save, waits for the commits, ends.
     async fn stop(mut self, reply: oneshot::Sender<()>, reported: &Receiver<Report>) {
+        if !self.broken {
+            self.keep_refusals(None);
+        }
         self.passes.stop_all();
         self.import_passes.stop_all();
         self.calls.stop_all();

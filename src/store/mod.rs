@@ -14,6 +14,7 @@
 )]
 
 mod records;
+mod refused;
 mod tables;
 mod watch;
 mod writer;
@@ -21,7 +22,7 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
-pub use records::{LogLine, PieceRecord, StoredAsk};
+pub use records::{LogLine, PieceRecord, RefusedProposal, StoredAsk};
 
 use crate::deal::record::RecordError;
 use crate::deal::{Deal, Millis};
@@ -38,6 +39,9 @@ pub const LOG_LINES_MAX: u64 = 300;
 
 /// Bytes of one log line; longer ones are cut.
 pub const LOG_LINE_BYTES_MAX: usize = 2_048;
+
+/// Refused proposals kept: some weeks of a provider that is asked a few dozen times a day, and at most 5 MiB.
+pub const REFUSED_KEPT_MAX: u64 = 1_000;
 
 /// A change; all changes of one [`Store::commit`] become durable together or not at all.
 #[derive(Debug, Clone)]
@@ -56,6 +60,8 @@ pub enum Write {
     Piece([u8; 32], Box<PieceRecord>),
     /// Forgets a piece.
     DropPiece([u8; 32]),
+    /// Keeps a refused proposal; the oldest one beyond [`REFUSED_KEPT_MAX`] goes.
+    Refused(Box<RefusedProposal>),
     /// A sealed deal is due to be looked at on chain.
     Watch {
         /// Which.
@@ -211,6 +217,11 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// The file could not be read.
     fn pieces(&self) -> Result<Vec<([u8; 32], PieceRecord)>, StoreError>;
+    /// At most `limit` refused proposals, newest first, but for damaged records.
+    ///
+    /// # Errors
+    /// The file could not be read.
+    fn refused(&self, limit: usize) -> Result<Vec<RefusedProposal>, StoreError>;
 }
 
 /// The store over one redb file.
@@ -364,6 +375,10 @@ impl Store for Redb {
 
     fn pieces(&self) -> Result<Vec<([u8; 32], PieceRecord)>, StoreError> {
         tables::pieces(&self.read()?)
+    }
+
+    fn refused(&self, limit: usize) -> Result<Vec<RefusedProposal>, StoreError> {
+        refused::list(&self.read()?, limit)
     }
 }
 

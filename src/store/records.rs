@@ -89,6 +89,55 @@ impl PieceRecord {
     }
 }
 
+/// A proposal that was refused.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Encode, Decode)]
+#[cbor(map)]
+pub struct RefusedProposal {
+    /// When.
+    #[n(0)]
+    pub time: Millis,
+    /// Chosen by the client.
+    #[cbor(n(1), with = "minicbor::bytes")]
+    pub uuid: [u8; 16],
+    /// Text of the peer that proposed.
+    #[n(2)]
+    pub peer: String,
+    /// The client's address as proposed; empty, with all that follows from it, if the message had no proposal.
+    #[n(3)]
+    pub client: String,
+    /// The provider's address as proposed.
+    #[n(4)]
+    pub miner: String,
+    /// The piece.
+    #[n(5)]
+    pub piece_cid: String,
+    /// Its padded size in bytes.
+    #[n(6)]
+    pub piece_size: u64,
+    /// The data would have come by other means.
+    #[n(7)]
+    pub offline: bool,
+    /// What the client was told; cut to the length of a log line.
+    #[n(8)]
+    pub told: String,
+    /// What the operator should know.
+    #[n(9)]
+    pub log: String,
+    /// Refusals right after this one that were not kept, because too many came at once.
+    #[n(10)]
+    pub left_out: u64,
+}
+
+impl RefusedProposal {
+    pub(super) fn encode(&self) -> Vec<u8> {
+        versioned(VERSION, self)
+    }
+
+    pub(super) fn decode(bytes: &[u8]) -> Result<Self, RecordError> {
+        read_versioned(VERSION, bytes)
+    }
+}
+
 /// A miner's ask as it is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredAsk {

@@ -11,13 +11,15 @@
 //! | `saves` | UUID | save point of its transfer |
 //! | `asks` | miner's address bytes | ask |
 //! | `pieces` | commitment, 32 bytes | kept piece |
+//! | `refused` | number, u64 BE | refused proposal |
 //! | `watch` | when it is due, u64 BE, then UUID | nothing: sealed deals whose time on chain is not over |
 //!
 //! A table that is younger than a file is created when the file is opened; the file's format stays what it was.
 
 use super::records::{decode_save, encode_save};
 use super::{
-    LOG_LINES_MAX, Listing, LogLine, PieceRecord, StoreError, StoredAsk, Write, database, watch,
+    LOG_LINES_MAX, Listing, LogLine, PieceRecord, StoreError, StoredAsk, Write, database, refused,
+    watch,
 };
 use crate::deal::record::RecordError;
 use crate::deal::{Deal, Millis};
@@ -103,6 +105,7 @@ pub(super) fn apply(transaction: &WriteTransaction, write: &Write) -> Result<(),
         Write::Ask(miner, ask) => put(transaction, ASKS, miner.as_bytes(), &ask.encode()),
         Write::Piece(commitment, piece) => put(transaction, PIECES, commitment, &piece.encode()),
         Write::DropPiece(commitment) => remove(transaction, PIECES, commitment),
+        Write::Refused(proposal) => refused::put(transaction, proposal),
         Write::Watch { deal, was, next } => watch::put(transaction, *deal, *was, *next),
     }
 }

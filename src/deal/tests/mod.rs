@@ -2,12 +2,16 @@
 
 mod admit;
 mod checkpoint;
+mod clients;
+mod edges;
 mod epochs;
 mod filter;
+mod filter_document;
 mod judge;
 mod ledger;
 mod order;
 mod record;
+mod refusal;
 mod restart;
 pub(crate) mod samples;
 mod setback;

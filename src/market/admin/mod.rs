@@ -2,7 +2,7 @@
 //!
 //! `GET /v1/info`, `GET /v1/deals`, `GET /v1/deals/{uuid}`, `GET /v1/deals/{uuid}/log`,
 //! `POST /v1/deals/{uuid}/import|retry|cancel|fail`, `POST /v1/imports`, `POST /v1/publish`, `GET /v1/asks`,
-//! `GET|POST /v1/asks/{miner}`.
+//! `GET|POST /v1/asks/{miner}`, `GET /v1/refusals`.
 
 //!
 //! One file per kind of resource; this one checks the token and finds the file.
@@ -12,6 +12,7 @@ mod deals;
 mod imports;
 mod log;
 mod query;
+mod refusals;
 mod view;
 
 pub use view::deal_json;
@@ -63,6 +64,10 @@ impl Admin {
             }
             ["v1", "asks", rest @ ..] => self.asks(rest, request).await,
             ["v1", "imports"] if post => self.imports(request).await,
+            ["v1", "refusals"] if get => {
+                self.refusals(request.uri().query().unwrap_or_default())
+                    .await
+            }
             ["v1", "deals", rest @ ..] => self.deals(rest, request).await,
             _ => not_found(),
         }

@@ -167,6 +167,19 @@ impl Market {
         reserved
     }
 
+    /// Stores the refusals that wait.
+    pub(super) fn keep_refusals(&mut self, told: Option<oneshot::Sender<Result<(), String>>>) {
+        let waiting = self.bench.refusals.take(self.now());
+        let writes = waiting
+            .into_iter()
+            .map(|refused| Write::Refused(Box::new(refused)));
+        let ticket = Ticket {
+            told,
+            ..Ticket::default()
+        };
+        self.commit(writes.collect(), ticket);
+    }
+
     /// What the live deals hold, as this miner sees it.
     pub(super) fn holdings(&self, miner: &Address) -> Holdings {
         let staged = self

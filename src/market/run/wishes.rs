@@ -15,6 +15,7 @@ impl Market {
             Input::PublishNow(told) => {
                 let _ = told.send(self.publish_due(true));
             }
+            Input::KeepRefusals(told) => self.keep_refusals(Some(told)),
             Input::Holdings(miner, told) => {
                 let _ = told.send(self.holdings(&miner));
             }
@@ -22,8 +23,8 @@ impl Market {
             Input::Ledgers(told) => {
                 let _ = told.send(self.ledgers());
             }
-            // Taken by the loop itself.
-            Input::Stop(_) => {}
+            // For the turn that follows, and taken by the loop itself.
+            Input::Refused | Input::Stop(_) => {}
         }
     }
 

@@ -3,7 +3,8 @@
 use crate::deal::{Deal, Millis};
 use crate::filecoin::Address;
 use crate::store::{
-    Counts, Done, Listing, LogLine, PieceRecord, Redb, Store, StoreError, StoredAsk, Watched, Write,
+    Counts, Done, Listing, LogLine, PieceRecord, Redb, RefusedProposal, Store, StoreError,
+    StoredAsk, Watched, Write,
 };
 use crate::transfer::SavePoint;
 use cid::Cid;
@@ -173,6 +174,10 @@ impl Store for Gate {
 
     fn ask(&self, miner: &Address) -> Result<Option<StoredAsk>, StoreError> {
         self.store()?.ask(miner)
+    }
+
+    fn refused(&self, limit: usize) -> Result<Vec<RefusedProposal>, StoreError> {
+        self.store()?.refused(limit)
     }
 
     fn pieces(&self) -> Result<Vec<([u8; 32], PieceRecord)>, StoreError> {

@@ -5,6 +5,7 @@ mod damage;
 mod disk;
 mod group;
 mod listing;
+mod refused;
 mod trips;
 mod watch;
 
