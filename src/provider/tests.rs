@@ -32,7 +32,7 @@ fn each_miner_has_its_own_settings_and_the_others_keep_the_common_ones() {
     /// Goes to the chain's side, not to the market's.
     const ELSEWHERE: [&str; 1] = ["CORACLE_PUBLISH_WALLET"];
     /// One of these is a value of any setting, and not its default.
-    const TEXTS: [&str; 11] = [
+    const TEXTS: [&str; 14] = [
         "false",
         "true",
         "7",
@@ -44,15 +44,25 @@ fn each_miner_has_its_own_settings_and_the_others_keep_the_common_ones() {
         "f01234",
         "baga6ea4seaqao7s73y24kcutaosvacpdjgfe5pw76ooefnyqw4ynr3d2y6x2mpq",
         "/bin/true",
+        "900ms",
+        "accept",
+        "refuse",
     ];
-    let plain = config(&[]).unwrap();
     for setting in SETTINGS.iter().filter(|setting| setting.per_miner()) {
         if ELSEWHERE.contains(&setting.name) {
             continue;
         }
         let own = format!("{}_F02000", setting.name);
+        // Without a filter, its settings mean nothing.
+        let base = ("CORACLE_FILTER", "/bin/true");
+        let base = [base]
+            .into_iter()
+            .filter(|(name, _)| setting.name.starts_with(&format!("{name}_")));
+        let base: Vec<(&str, &str)> = base.collect();
+        let with = |name: &str, text: &str| config(&[&base[..], &[(name, text)]].concat());
+        let plain = config(&base).unwrap();
         let differs = TEXTS.iter().any(|text| {
-            let Ok(config) = config(&[(&own, text)]) else {
+            let Ok(config) = with(&own, text) else {
                 return false;
             };
             assert_eq!(told(&config, 1000), told(&plain, 1000), "{own}");
@@ -61,7 +71,7 @@ fn each_miner_has_its_own_settings_and_the_others_keep_the_common_ones() {
         assert!(differs, "{own} reaches nobody");
         // Set for all, it is everybody's.
         let everybody = TEXTS.iter().any(|text| {
-            config(&[(setting.name, text)]).is_ok_and(|config| {
+            with(setting.name, text).is_ok_and(|config| {
                 let same = told(&config, 1000) == told(&config, 2000);
                 same && told(&config, 1000) != told(&plain, 1000)
             })
