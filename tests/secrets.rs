@@ -258,6 +258,7 @@ fn look_around(seen: &mut Seen, world: &World, provider: &Running) {
     let vars = world.vars();
     for arguments in [
         &["deal", "list"] as &[&str],
+        &["deal", "list", "--refused", "--json"],
         &["settings"],
         &["settings", "--json"],
     ] {
@@ -442,6 +443,9 @@ fn no_refusal_repeats_the_transfer_s_parameters() {
     }
     look_around(&mut seen, &world, &provider);
     assert!(provider.log().contains("refused: "));
+    let listed = provider.command(&world.vars(), &["deal", "list", "--refused", "--json"]);
+    let listed = String::from_utf8_lossy(&listed.stdout).into_owned();
+    assert!(listed.contains("failed to de-serialize"), "{listed}");
     seen.has_none_of(&secrets());
 }
 
