@@ -204,8 +204,15 @@ pub(super) fn remove(disk: &dyn Disk, file: &Path) {
 }
 
 /// Whether there is a file.
-pub(super) fn exists(disk: &dyn Disk, file: &Path) -> bool {
-    disk.size(file).is_ok()
+///
+/// # Errors
+/// It cannot be told: a disk that fails is no reason to take a file for lost.
+pub(super) fn exists(disk: &dyn Disk, file: &Path) -> Result<bool, String> {
+    match disk.size(file) {
+        Ok(_) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(format!("{}: {error}", file.display())),
+    }
 }
 
 /// Bytes that a directory's file system has free for us; everything if that cannot be told.

@@ -241,17 +241,16 @@ pub(super) fn keep(
         remove(disk, &blocks);
         return Ok(None);
     }
-    if exists(disk, &blocks) {
+    if exists(disk, &blocks)? {
         disk.build_index(&blocks, &index)
             .map_err(|error| format!("{}: {error}", index.display()))?;
     }
     let copy = keeping.kept.as_ref().filter(|piece| piece.ours);
     let copy = copy.map(|piece| Path::new(&piece.path));
     // A copy of ours that is there from an earlier deal stays the one that is served.
-    let served = copy.filter(|copy| !ours && exists(disk, copy));
-    let placed = match served {
-        Some(copy) => Some((copy.to_owned(), true)),
-        None => place(ours, disk, &data, &kept)?,
+    let placed = match copy {
+        Some(copy) if !ours && exists(disk, copy)? => Some((copy.to_owned(), true)),
+        _ => place(ours, disk, &data, &kept)?,
     };
     let Some((path, ours)) = placed else {
         remove(disk, &blocks);
@@ -265,14 +264,15 @@ pub(super) fn keep(
     // The record must not outlive a name that the disk has forgotten.
     disk.sync_directory(&files.pieces)
         .map_err(|error| format!("{}: {error}", files.pieces.display()))?;
+    let index = if exists(disk, &index)? {
+        index.to_string_lossy().into_owned()
+    } else {
+        String::new()
+    };
     remove(disk, &blocks);
     let record = PieceRecord {
         path: path.to_string_lossy().into_owned(),
-        index: if exists(disk, &index) {
-            index.to_string_lossy().into_owned()
-        } else {
-            String::new()
-        },
+        index,
         payload_size: deal.payload_size,
         padded_size: deal.proposal().piece_size,
         ours,
@@ -319,8 +319,8 @@ fn place(
     if !ours {
         return Ok(Some((data.to_owned(), false)));
     }
-    if !exists(disk, data) {
-        return Ok(exists(disk, kept).then(|| (kept.to_owned(), true)));
+    if !exists(disk, data)? {
+        return Ok(exists(disk, kept)?.then(|| (kept.to_owned(), true)));
     }
     match disk.rename(data, kept) {
         Ok(()) => Ok(Some((kept.to_owned(), true))),

@@ -98,6 +98,17 @@ pub(super) fn look(deal: &Deal, offered: bool, parts: &Parts) -> Result<Whereabo
     if !offered && late.is_none() {
         return Ok(Whereabouts::Nowhere);
     }
+    // The sealer first: it shows what is not proven yet. What is proven between the two questions, the chain shows.
+    let found = match (offered, parts.sealers.get(deal.miner())) {
+        (false, _) => Ok(None),
+        (true, Some(sealer)) => sealer
+            .find(deal_id, &deal.proposal().piece_cid)
+            .map_err(|error| error.to_string()),
+        (true, None) => Err(format!("no sealer is set for {}", deal.miner())),
+    };
+    if let Ok(Some(place)) = found {
+        return Ok(Whereabouts::There(place));
+    }
     let inactive = match parts.chain.deal_state(deal_id) {
         Ok(Some(state)) if same(deal, &state) && state.sector_start_epoch > 0 => {
             return Ok(Whereabouts::There(SectorPlace {
@@ -106,28 +117,16 @@ pub(super) fn look(deal: &Deal, offered: bool, parts: &Parts) -> Result<Whereabo
             }));
         }
         Ok(_) => Ok(()),
-        Err(error) => Err(error),
-    };
-    match &inactive {
-        // A node that refuses to say leaves the question to the sealer.
-        Ok(()) | Err(ChainError::Refused { .. }) => {}
+        // How some nodes say that there is no such deal.
+        Err(error @ ChainError::Refused { .. }) => Err(error),
         Err(error) => return Err(format!("looking the deal up on chain: {error}")),
-    }
+    };
     let hopeless =
         inactive.is_ok() && late.is_some_and(|head| head > start.saturating_add(FINALITY));
-    if offered {
-        let found = match parts.sealers.get(deal.miner()) {
-            Some(sealer) => sealer
-                .find(deal_id, &deal.proposal().piece_cid)
-                .map_err(|error| error.to_string()),
-            None => Err(format!("no sealer is set for {}", deal.miner())),
-        };
-        match found {
-            Ok(Some(place)) => return Ok(Whereabouts::There(place)),
-            Ok(None) => {}
-            Err(_) if hopeless => {}
-            Err(error) => return Err(format!("looking the piece up at the sealer: {error}")),
-        }
+    if let Err(error) = found
+        && !hopeless
+    {
+        return Err(format!("looking the piece up at the sealer: {error}"));
     }
     match (late, inactive) {
         (None, _) => Ok(Whereabouts::Nowhere),

@@ -29,6 +29,8 @@ struct Waiting {
 pub(super) struct Publisher {
     waiting: BTreeMap<Address, Waiting>,
     sending: BTreeSet<Uuid>,
+    /// Orders that the chain has certainly not taken: made since the start, and no answer was lost.
+    untaken: BTreeSet<Uuid>,
 }
 
 impl Publisher {
@@ -97,6 +99,38 @@ impl Publisher {
     /// Whether this order is not being sent yet; from now on it is.
     pub(super) fn begin(&mut self, order: Uuid) -> bool {
         self.sending.insert(order)
+    }
+
+    /// An order was made.
+    pub(super) fn ordered(&mut self, order: Uuid) {
+        self.untaken.insert(order);
+    }
+
+    /// The chain has taken an order's message.
+    pub(super) fn taken(&mut self, order: Uuid) {
+        self.untaken.remove(&order);
+    }
+
+    /// Whether after this failure the chain has certainly not taken the order's message.
+    pub(super) fn is_unsent(&mut self, order: Uuid, error: &ChainError) -> bool {
+        match error {
+            // Final, whatever came before.
+            ChainError::Superseded(_) => {
+                self.untaken.remove(&order);
+                true
+            }
+            ChainError::Unreachable(_) | ChainError::Malformed(_) | ChainError::Later(_) => {
+                self.untaken.remove(&order);
+                false
+            }
+            // That a try failed says nothing about an earlier one whose answer was lost.
+            ChainError::Unauthorized
+            | ChainError::Forbidden(_)
+            | ChainError::Refused { .. }
+            | ChainError::TooMuch(_)
+            | ChainError::Fee(_)
+            | ChainError::NoSender(_) => self.untaken.remove(&order),
+        }
     }
 
     /// An order's sending has ended.
@@ -191,28 +225,15 @@ pub(super) fn send(
 }
 
 /// A failed sending in the machine's words.
-pub(super) fn failure(deal: &Deal, error: &ChainError) -> Event {
+pub(super) fn failure(deal: &Deal, error: &ChainError, unsent: bool) -> Event {
     let reason = format!("recoverable error to publish deal {}: {error}", deal.uuid);
-    match error {
-        // The node may have taken the message: the order stays, and asking again under its ID is harmless.
-        ChainError::Unreachable(_) | ChainError::Malformed(_) | ChainError::Later(_) => {
-            Event::PublishFailed {
-                setback: Setback::new(Class::Auto, reason),
-                unsent: false,
-            }
-        }
-        ChainError::Unauthorized
-        | ChainError::Forbidden(_)
-        | ChainError::Fee(_)
-        | ChainError::NoSender(_)
-        | ChainError::Superseded(_) => Event::PublishFailed {
-            setback: Setback::new(Class::Auto, reason),
-            unsent: true,
-        },
-        ChainError::Refused { .. } | ChainError::TooMuch(_) => Event::PublishFailed {
-            setback: Setback::new(Class::Manual, reason),
-            unsent: true,
-        },
+    let class = match error {
+        ChainError::Refused { .. } | ChainError::TooMuch(_) => Class::Manual,
+        _ => Class::Auto,
+    };
+    Event::PublishFailed {
+        setback: Setback::new(class, reason),
+        unsent,
     }
 }
 

@@ -1,10 +1,13 @@
 //! Carrying effects out.
 
 use super::Market;
-use crate::deal::Checkpoint;
 use crate::deal::step::{self, Effect, Event};
+use crate::deal::{Checkpoint, Deal};
+use crate::filecoin::cids;
 use crate::market::handover;
 use crate::market::late::{self, Whereabouts};
+use crate::piece::index_file::sizes_path;
+use std::path::{Path, PathBuf};
 use uuid::Uuid;
 
 impl Market {
@@ -41,10 +44,36 @@ impl Market {
             }
             Effect::DropStaging if self.passes.runs(uuid) || self.import_passes.runs(uuid) => {}
             Effect::DropStaging => {
-                let staged = self.settings.files.staged_by(uuid, deal.request.offline);
-                self.delete(staged);
+                let mut files = self.settings.files.staged_by(uuid, deal.request.offline);
+                files.extend(self.unrecorded(deal));
+                self.delete(files);
             }
         }
+    }
+
+    /// Files of an ended deal that were moved among the kept pieces without coming to their record.
+    fn unrecorded(&self, deal: &Deal) -> Vec<PathBuf> {
+        let piece = deal.proposal().piece_cid;
+        let moving = |other: &Deal| {
+            other.checkpoint == Checkpoint::AddedPiece && other.proposal().piece_cid == piece
+        };
+        if deal.sector.is_none() || self.live.values().any(|live| moving(&live.deal)) {
+            return Vec::new();
+        }
+        let record = cids::piece_commitment(&piece).and_then(|key| self.kept.find(&key));
+        let (path, index) = record.map_or_else(Default::default, |kept| (kept.path, kept.index));
+        let (piece, built) = (
+            self.settings.files.piece(&piece),
+            self.settings.files.index(&piece),
+        );
+        let mut files = Vec::new();
+        if piece != Path::new(&path) {
+            files.push(piece);
+        }
+        if built != Path::new(&index) {
+            files.extend([sizes_path(&built), built]);
+        }
+        files
     }
 
     /// Starts what waits for a place.

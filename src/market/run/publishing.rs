@@ -70,6 +70,7 @@ impl Market {
             writes.push(Write::Deal(Box::new(live.deal.clone())));
         }
         if !writes.is_empty() {
+            self.publisher.ordered(order);
             self.commit(
                 writes,
                 Ticket {
@@ -104,13 +105,20 @@ impl Market {
     /// An order was sent, or not.
     pub(super) fn published(&mut self, order: Uuid, sent: &Result<Cid, ChainError>) {
         self.publisher.ended(order);
+        let unsent = match sent {
+            Ok(_) => {
+                self.publisher.taken(order);
+                false
+            }
+            Err(error) => self.publisher.is_unsent(order, error),
+        };
         let members = publisher::members(self.live.values().map(|live| &live.deal), order);
         let events: Vec<(Uuid, Event)> = members
             .into_iter()
             .map(|deal| {
                 let event = match sent {
                     Ok(cid) => Event::PublishSent(*cid),
-                    Err(error) => publisher::failure(deal, error),
+                    Err(error) => publisher::failure(deal, error, unsent),
                 };
                 (deal.uuid, event)
             })

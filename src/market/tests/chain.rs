@@ -44,6 +44,8 @@ pub struct State {
     pub states_asked: u32,
     /// No message is known.
     pub forgetful: bool,
+    /// The next answers to `deal_state`, last one first.
+    pub deal_state_failures: Vec<ChainError>,
     /// Calls of `authenticate`.
     pub authenticated: u32,
     /// The worker on chain, if it is not [`worker`].
@@ -196,6 +198,7 @@ impl Chain for MemoryChain {
         if state.mute_states {
             return Err(ChainError::Unreachable("it does not say".to_owned()));
         }
+        state.deal_state_failures.pop().map_or(Ok(()), Err)?;
         Ok(state.active.get(&deal_id).cloned())
     }
 

@@ -1,4 +1,4 @@
-//! The operating system's files, with less space than there is.
+//! The operating system's files, with less space than there is, or with defects.
 
 use crate::market::{Disk, Found, SystemDisk};
 use std::ffi::OsStr;
@@ -9,9 +9,23 @@ use std::sync::Mutex;
 #[derive(Debug, Default)]
 pub struct SmallDisk {
     free: Mutex<Option<u64>>,
+    failing: Mutex<Option<&'static str>>,
 }
 
 impl SmallDisk {
+    /// What has a name that ends like this fails to be looked at or synced.
+    pub fn set_failing(&self, end: Option<&'static str>) {
+        *self.failing.lock().expect("not poisoned") = end;
+    }
+
+    fn works(&self, path: &Path) -> io::Result<()> {
+        let failing = *self.failing.lock().expect("not poisoned");
+        match failing.filter(|end| path.to_string_lossy().ends_with(end)) {
+            Some(_) => Err(io::Error::other("input/output error")),
+            None => Ok(()),
+        }
+    }
+
     /// Bytes that are said to be free; none says how many there are.
     pub fn set_free(&self, bytes: Option<u64>) {
         *self.free.lock().expect("not poisoned") = bytes;
@@ -20,6 +34,7 @@ impl SmallDisk {
 
 impl Disk for SmallDisk {
     fn size(&self, file: &Path) -> io::Result<u64> {
+        self.works(file)?;
         SystemDisk.size(file)
     }
 
@@ -60,6 +75,7 @@ impl Disk for SmallDisk {
     }
 
     fn sync_directory(&self, directory: &Path) -> io::Result<()> {
+        self.works(directory)?;
         SystemDisk.sync_directory(directory)
     }
 

@@ -7,6 +7,7 @@ mod crash;
 mod disk;
 mod ends;
 mod events;
+mod found;
 mod gate;
 mod handovers;
 mod imports;

@@ -15,7 +15,7 @@ pub struct Added {
     pub bytes: Vec<u8>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct State {
     /// In the order of their coming; the position is the sector number.
     pub added: Vec<Added>,
@@ -34,9 +34,11 @@ pub struct State {
     pub away: bool,
     /// The sectors hold no deals.
     pub empty: bool,
+    /// All sectors are proven: who looks for a piece finds none, and this happens meanwhile.
+    pub proven: Option<Box<dyn FnMut() + Send>>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct MemorySealer(Mutex<State>);
 
 impl MemorySealer {
@@ -83,7 +85,11 @@ impl Sealer for MemorySealer {
     }
 
     fn find(&self, deal_id: u64, piece_cid: &Cid) -> Result<Option<SectorPlace>, SealerError> {
-        let state = self.here()?;
+        let mut state = self.here()?;
+        if let Some(meanwhile) = &mut state.proven {
+            meanwhile();
+            return Ok(None);
+        }
         let known = |added: &Added| added.deal_id == deal_id && added.piece_cid == *piece_cid;
         Ok(state.added.iter().position(known).map(place))
     }
