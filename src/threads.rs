@@ -136,7 +136,8 @@ impl Pool {
         }
     }
 
-    /// Hands over a job and gives a future of its result.
+    /// Hands over a job and gives a future of its result. If that is dropped before the job's turn comes, the job is not
+    /// begun: questions that nobody waits for any more must not keep the others waiting.
     ///
     /// # Errors
     /// [`Busy`] when the queue is full, or when the job ended without a result.
@@ -146,8 +147,10 @@ impl Pool {
     ) -> impl Future<Output = Result<T, Busy>> + Send + use<T, W> {
         let (done, result) = oneshot::channel();
         let sent = self.submit(move || {
-            // The asker may have given up; then nobody waits for the result.
-            let _ = done.send(work());
+            if !done.is_canceled() {
+                // The asker may have given up meanwhile; then nobody waits for the result.
+                let _ = done.send(work());
+            }
         });
         async move {
             sent?;
@@ -193,6 +196,25 @@ mod tests {
         pool.submit(|| ()).unwrap();
         assert_eq!(pool.submit(|| ()), Err(Busy));
         drop(hold);
+    }
+
+    #[test]
+    fn a_job_that_nobody_waits_for_is_not_begun() {
+        let jobs = Jobs::default();
+        let pool = Pool::by_hand(&jobs, "reads");
+        let begun = Arc::new(Mutex::new(Vec::new()));
+        let note = |number: u8| {
+            let begun = Arc::clone(&begun);
+            move || begun.lock().unwrap().push(number)
+        };
+        let dropped = pool.run(note(1));
+        let waited_for = pool.run(note(2));
+        drop(dropped);
+        while let Some(job) = jobs.take(0) {
+            job();
+        }
+        assert_eq!(smol::block_on(waited_for), Ok(()));
+        assert_eq!(*begun.lock().unwrap(), [2]);
     }
 
     #[test]

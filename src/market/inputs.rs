@@ -28,8 +28,8 @@ pub(super) enum Input {
     PublishNow(oneshot::Sender<usize>),
     /// A refusal waits to be stored: the loop finds out when.
     Refused,
-    /// Store the refusals that wait, now.
-    KeepRefusals(oneshot::Sender<Result<(), String>>),
+    /// Store the refusals that wait; told when all of them can be read.
+    ShowRefusals(oneshot::Sender<Result<(), String>>),
     /// What a miner's live deals hold.
     Holdings(Address, oneshot::Sender<Holdings>),
     /// A live deal as it is now.

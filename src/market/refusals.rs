@@ -61,7 +61,9 @@ impl Refusals {
     /// Gives what waits, to be stored now.
     pub(super) fn take(&self, now: Millis) -> Vec<RefusedProposal> {
         let mut state = lock(&self.0);
-        state.stored = Some(now);
+        if !state.waiting.is_empty() {
+            state.stored = Some(now);
+        }
         std::mem::take(&mut state.waiting)
     }
 }
@@ -99,7 +101,7 @@ impl Handle {
     pub async fn refused(&self, limit: usize) -> Result<Vec<RefusedProposal>, ReadError> {
         // Stored first, so that there is one place to read.
         let (told, stored) = oneshot::channel();
-        let asked = Input::KeepRefusals(told);
+        let asked = Input::ShowRefusals(told);
         self.inputs
             .send(asked)
             .await

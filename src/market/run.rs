@@ -219,7 +219,7 @@ impl Market {
             watch::look(deals, &self.parts, &self.threads, &self.reports);
         }
         if self.bench.refusals.due(now).is_some_and(|at| at <= now) {
-            self.keep_refusals(None);
+            self.keep_refusals();
         }
         self.publish_due(false);
         self.start_imports();
@@ -345,7 +345,7 @@ impl Market {
     /// Lets passes save, waits for the commits, ends.
     async fn stop(mut self, reply: oneshot::Sender<()>, reported: &Receiver<Report>) {
         if !self.broken {
-            self.keep_refusals(None);
+            self.keep_refusals();
         }
         self.passes.stop_all();
         self.import_passes.stop_all();

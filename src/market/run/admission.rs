@@ -11,7 +11,7 @@ use crate::market::Snapshot;
 use crate::market::facts::lock;
 use crate::market::handle::Answer;
 use crate::market::inputs::{Candidate, Holdings, KnownDeal};
-use crate::store::{Write, log_line};
+use crate::store::{StoreError, Write, log_line};
 use futures::channel::oneshot;
 use std::collections::BTreeMap;
 use uuid::Uuid;
@@ -168,16 +168,25 @@ impl Market {
     }
 
     /// Stores the refusals that wait.
-    pub(super) fn keep_refusals(&mut self, told: Option<oneshot::Sender<Result<(), String>>>) {
+    pub(super) fn keep_refusals(&mut self) {
         let waiting = self.bench.refusals.take(self.now());
+        if waiting.is_empty() {
+            return;
+        }
         let writes = waiting
             .into_iter()
             .map(|refused| Write::Refused(Box::new(refused)));
-        let ticket = Ticket {
-            told,
-            ..Ticket::default()
+        self.commit(writes.collect(), Ticket::default());
+    }
+
+    /// Stores the refusals that wait; told once they and those before them are durable.
+    pub(super) fn show_refusals(&mut self, told: oneshot::Sender<Result<(), String>>) {
+        self.keep_refusals();
+        // Commits become durable in the order of their asking, so an empty one is after all of them.
+        let done = move |result: Result<(), StoreError>| {
+            let _ = told.send(result.map_err(|error| error.to_string()));
         };
-        self.commit(writes.collect(), ticket);
+        self.parts.store.commit(Vec::new(), Box::new(done));
     }
 
     /// What the live deals hold, as this miner sees it.

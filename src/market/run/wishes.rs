@@ -15,7 +15,7 @@ impl Market {
             Input::PublishNow(told) => {
                 let _ = told.send(self.publish_due(true));
             }
-            Input::KeepRefusals(told) => self.keep_refusals(Some(told)),
+            Input::ShowRefusals(told) => self.show_refusals(told),
             Input::Holdings(miner, told) => {
                 let _ = told.send(self.holdings(&miner));
             }

@@ -4,7 +4,8 @@ use crate::chain::{
     Chain, ChainError, CollateralBounds, DealState, Head, Outcome, ProviderContact, ProviderFacts,
     PublishOrder,
 };
-use crate::deal::tests::samples::{HEAD, atto};
+use crate::deal::tests::samples::{HEAD, atto, client_key};
+use crate::filecoin::address::Protocol;
 use crate::filecoin::{
     Address, ClientDealProposal, DealProposal, SecretKey, Signature, TokenAmount, cids,
 };
@@ -21,6 +22,8 @@ pub struct State {
     pub head: i64,
     /// No call is answered.
     pub away: bool,
+    /// Clients have no funds left.
+    pub poor: bool,
     /// Questions about clients wait while this is set.
     pub hanging: bool,
     pub escrow: i64,
@@ -115,19 +118,25 @@ impl Chain for MemoryChain {
     }
 
     fn key_address(&self, client: &Address) -> Answer<Address> {
-        self.here().map(|_| client.clone())
+        self.here().map(|_| match client.protocol() {
+            Protocol::Id => client_key().address(),
+            _ => client.clone(),
+        })
     }
 
     fn id_address(&self, address: &Address) -> Answer<Address> {
-        self.here()
-            .map(|_| Address::id(2_000 + u64::from(address.payload()[0])))
+        self.here().map(|_| match address.protocol() {
+            Protocol::Id => address.clone(),
+            _ => Address::id(2_000 + u64::from(address.payload()[0])),
+        })
     }
 
     fn client_available(&self, _: &Address) -> Answer<TokenAmount> {
         while self.state().hanging {
             std::thread::sleep(std::time::Duration::from_millis(1));
         }
-        self.here().map(|_| atto(10_i128.pow(18)))
+        let funds = |poor: bool| atto(if poor { 0 } else { 10_i128.pow(18) });
+        self.here().map(|state| funds(state.poor))
     }
 
     fn datacap(&self, _: &Address) -> Answer<Option<TokenAmount>> {

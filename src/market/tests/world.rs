@@ -8,7 +8,10 @@ use super::server::Server;
 use crate::deal::tests::samples::{self, HEAD};
 use crate::deal::{Checkpoint, Deal, Import, Millis, Terms};
 use crate::filecoin::{Address, SecretKey, cids};
-use crate::market::{self, Files, FirstAsk, Handle, MinerSettings, Parts, Settings, Threads, Wish};
+use crate::market::{
+    self, Files, Filter, FilterCommand, FirstAsk, Handle, MinerSettings, Parts, Settings, Threads,
+    Wish,
+};
 use crate::piece::commp::Commp;
 use crate::sealer::Sealer;
 use crate::store::{LogLine, Redb, Store};
@@ -114,6 +117,22 @@ impl World {
         }
     }
 
+    /// Gives every miner this external filter.
+    pub fn filter(&mut self, command: &str) -> &mut Filter {
+        let filter = Filter {
+            command: FilterCommand(command.to_owned()),
+            // Longer than a shell needs on a busy machine.
+            time_out: PATIENCE,
+            late_accepts: false,
+            hidden: Vec::new(),
+        };
+        for own in self.settings.miners.values_mut() {
+            own.filter = Some(filter.clone());
+        }
+        let own = self.settings.miners.get_mut(&samples::miner());
+        own.and_then(|own| own.filter.as_mut()).expect("just set")
+    }
+
     pub fn publish_period(&mut self, period: Duration) {
         for own in self.settings.miners.values_mut() {
             own.publish_period = period;
@@ -147,6 +166,17 @@ impl World {
         };
         wait("the first look at the chain", || {
             ready(&running).then_some(())
+        })
+        .await;
+        running
+    }
+
+    /// Starts a provider with an external filter and waits until it knows the sectors.
+    pub async fn start_filtering(&self) -> Running {
+        let running = self.start().await;
+        wait("the sectors", || {
+            let sectors = running.handle.snapshot().sectors;
+            sectors.get(&samples::miner())?.states.clone()
         })
         .await;
         running
