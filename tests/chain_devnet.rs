@@ -3,7 +3,7 @@
 #[path = "support/devnet.rs"]
 mod support;
 
-use coracle::chain::{Chain, ChainError, Outcome, PublishOrder};
+use coracle::chain::{Chain, ChainError, Lotus, Outcome, PublishOrder};
 use coracle::devnet::{Effect, FIL, Fault};
 use coracle::filecoin::{Address, ClientDealProposal, DealProposal, SecretKey, TokenAmount};
 use support::{Net, signed};
@@ -18,6 +18,10 @@ fn order(id: u128, deals: Vec<ClientDealProposal>) -> PublishOrder {
         deals,
         fee_max: TokenAmount::from_atto(FIL / 20),
     }
+}
+
+fn publish(chain: &Lotus, order: &PublishOrder) -> Result<cid::Cid, ChainError> {
+    chain.send(&chain.prepare(order)?)
 }
 
 fn proposals(deals: &[ClientDealProposal]) -> Vec<DealProposal> {
@@ -69,7 +73,7 @@ fn a_published_deal_is_found_and_keeps_being_found_when_its_number_changes() {
     // The second one cannot be valid: its signature is another's.
     deals[1].signature = deals[0].signature.clone();
     let asked = proposals(&deals);
-    let message = chain.publish(&order(1, deals)).unwrap();
+    let message = publish(&chain, &order(1, deals)).unwrap();
     assert_eq!(chain.outcome(&message, &asked), Ok(Outcome::Pending));
     net.advance(3);
     let Outcome::Executed {
@@ -111,18 +115,18 @@ fn an_order_is_sent_once_however_often_it_is_asked_for() {
     let net = Net::start(|_| ());
     let chain = net.chain();
     let deals = vec![net.deal(&net.people().client.key, 1)];
-    let order = order(7, deals);
+    let prepared = chain.prepare(&order(7, deals)).unwrap();
     // The answer to the first attempt is lost, the message is not.
     net.set_fault(Fault::once("MpoolPushMessage", Effect::Drop { done: true }));
     assert!(matches!(
-        chain.publish(&order),
+        chain.send(&prepared),
         Err(ChainError::Unreachable(_))
     ));
-    let message = chain.publish(&order).unwrap();
-    assert_eq!(chain.publish(&order), Ok(message));
+    let message = chain.send(&prepared).unwrap();
+    assert_eq!(chain.send(&prepared), Ok(message));
     assert_eq!(net.received_messages().len(), 1);
     net.advance(2);
-    assert_eq!(chain.publish(&order), Ok(message));
+    assert_eq!(chain.send(&prepared), Ok(message));
     assert_eq!(net.received_messages().len(), 1);
     let sent = &net.received_messages()[0];
     assert_eq!(sent.cid(), message);
@@ -141,14 +145,14 @@ fn a_dry_run_agrees_with_the_chain() {
     let late = signed(late, &net.people().client.key);
     let reason = chain.dry_run(&miner, &late).unwrap().unwrap();
     assert!(reason.contains("16"), "{reason}");
-    let error = chain.publish(&order(1, vec![late])).unwrap_err();
+    let error = publish(&chain, &order(1, vec![late])).unwrap_err();
     assert!(matches!(error, ChainError::Refused { .. }), "{error:?}");
     assert!(
         net.received_messages().is_empty(),
         "what cannot succeed never leaves the node"
     );
     // The dry run did not publish anything.
-    let message = chain.publish(&order(2, vec![good.clone()])).unwrap();
+    let message = publish(&chain, &order(2, vec![good.clone()])).unwrap();
     net.advance(2);
     let reason = chain.dry_run(&miner, &good).unwrap();
     assert!(reason.is_some(), "a duplicate of {message}");
@@ -197,7 +201,7 @@ fn a_token_that_may_only_read_is_enough_to_look() {
     assert_eq!(&facts.worker, worker);
     assert_eq!(chain.sign(worker, b"x"), Ok(None));
     let deal = net.deal(&net.people().client.key, 1);
-    let error = chain.publish(&order(1, vec![deal])).unwrap_err();
+    let error = publish(&chain, &order(1, vec![deal])).unwrap_err();
     assert!(matches!(error, ChainError::Forbidden(_)), "{error:?}");
     assert_eq!(chain.node().permissions().unwrap(), ["read"]);
     let stale = net.chain_at(&format!("eyJh.eyJB.c2ln:http://{address}"));

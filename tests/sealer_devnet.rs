@@ -57,7 +57,7 @@ fn published(net: &Net, bytes: &[u8], file: &File) -> Handover {
         deals: vec![deal.clone()],
         fee_max: TokenAmount::zero(),
     };
-    let message = chain.publish(&order).unwrap();
+    let message = chain.send(&chain.prepare(&order).unwrap()).unwrap();
     net.advance(3);
     let asked = [deal.proposal.clone()];
     let Ok(Outcome::Executed { message, deals, .. }) = chain.outcome(&message, &asked) else {

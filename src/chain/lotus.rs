@@ -71,24 +71,6 @@ impl Lotus {
         })
     }
 
-    /// Makes an order's message ready to be sent; nothing is sent. What comes back must be stored before
-    /// [`Lotus::send`]: from then on the order has this message and no other, unless it is superseded.
-    ///
-    /// # Errors
-    /// [`ChainError`]; nothing exists that could be executed, and preparing again is harmless.
-    pub fn prepare(&self, order: &PublishOrder) -> Result<Prepared, ChainError> {
-        self.prepare_publish(order)
-    }
-
-    /// Sends a prepared message once, however often it is asked for; its CID, or that of the message that replaced it.
-    ///
-    /// # Errors
-    /// [`ChainError::Superseded`]: it will never be executed, prepare another. After any other error it may have been
-    /// sent, and sending it again is the way to find out.
-    pub fn send(&self, prepared: &Prepared) -> Result<Cid, ChainError> {
-        self.send_prepared(prepared)
-    }
-
     /// The node's methods, for what the market has no word for (`check`, `funds`).
     pub fn node(&self) -> &Node {
         &self.node
@@ -193,8 +175,12 @@ impl Chain for Lotus {
         Ok(result.exit_code == 0 && result.returned == CBOR_TRUE)
     }
 
-    fn publish(&self, order: &PublishOrder) -> Result<Cid, ChainError> {
-        self.publish_at_once(order)
+    fn prepare(&self, order: &PublishOrder) -> Result<Prepared, ChainError> {
+        self.prepare_publish(order)
+    }
+
+    fn send(&self, prepared: &Prepared) -> Result<Cid, ChainError> {
+        self.send_prepared(prepared)
     }
 
     fn dry_run(

@@ -178,9 +178,15 @@ pub trait Chain: Send + Sync {
         bytes: &[u8],
     ) -> Result<bool, ChainError>;
 
-    /// Sends the message once for this order's id, however often it is asked for; its CID. After
-    /// [`ChainError::Unreachable`] it may have been sent all the same.
-    fn publish(&self, order: &PublishOrder) -> Result<Cid, ChainError>;
+    /// Makes an order's message ready to be sent; nothing is sent, and nothing exists that could be executed. What comes
+    /// back must be stored before [`Chain::send`]: from then on the order has this message and no other, unless it is
+    /// superseded.
+    fn prepare(&self, order: &PublishOrder) -> Result<Prepared, ChainError>;
+
+    /// Sends a prepared message once, however often it is asked for; its CID, or that of the message that replaced it.
+    /// [`ChainError::Superseded`]: it will never be executed, prepare another. After any other error a signed message may
+    /// have been sent, and sending it again is the way to find out.
+    fn send(&self, prepared: &Prepared) -> Result<Cid, ChainError>;
 
     /// Simulates publishing one deal alone: None if it would be published, else why not.
     fn dry_run(

@@ -43,6 +43,23 @@ pub(super) enum Way {
 }
 
 impl Prepared {
+    /// A message without nonce that the wallet of a node (host and port) numbers, signs and sends once per order.
+    pub fn by_wallet(order: Uuid, node: &str, message: Message) -> Self {
+        let node = node.to_owned();
+        Self {
+            order,
+            way: Way::Wallet { node, message },
+        }
+    }
+
+    /// A signed message, and the head's height when its nonce was free.
+    pub fn signed(order: Uuid, message: SignedMessage, since: ChainEpoch) -> Self {
+        Self {
+            order,
+            way: Way::Signed { message, since },
+        }
+    }
+
     /// The CID, if it is known before sending.
     pub fn cid(&self) -> Option<Cid> {
         match &self.way {

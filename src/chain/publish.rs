@@ -109,22 +109,6 @@ impl Lotus {
         })
     }
 
-    /// Sends in one step, without anything being stored in between: what a wallet of a Lotus node sends needs no more.
-    pub(super) fn publish_at_once(&self, order: &PublishOrder) -> Result<cid::Cid, ChainError> {
-        let info = self.node.miner_info(&order.miner, None)?;
-        let sender = self.publish_sender(&order.miner, &info, &order.fee_max, None)?;
-        if let Ok(Signer::Node(node)) = &sender.signer
-            && self.kinds.keeps_identity(&self.node, node)?
-        {
-            let message = publish_message(sender.key, &order.deals);
-            let (_, cid) = self
-                .node
-                .push_message_at(node, &message, order.id, &order.fee_max)?;
-            return Ok(cid);
-        }
-        self.send_prepared(&self.prepare_publish(order)?)
-    }
-
     /// Makes an order's message ready to be sent: sender, gas, fee, and where its CID can be known before, nonce and
     /// signature. Nothing is sent.
     ///

@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 mod epochs;
 mod moves;
+mod publishing;
 mod verbs;
 
 pub use epochs::FINALITY;
@@ -40,7 +41,7 @@ pub enum Event {
     PassFailed(Setback),
     /// The deal was put into a publish order.
     Ordered(Uuid),
-    /// The chain took the publish message.
+    /// The chain took the publish message; or, once it has one, this one in its place.
     PublishSent(Cid),
     /// Publishing failed; `unsent` says that the chain has certainly not taken the message.
     PublishFailed {
@@ -49,6 +50,8 @@ pub enum Event {
         /// The order is dissolved; the next one is another message.
         unsent: bool,
     },
+    /// The publish message will never be executed, which is final: why.
+    Superseded(String),
     /// The publish message was executed and is buried deep enough.
     Confirmed {
         /// The executed message.

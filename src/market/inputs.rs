@@ -1,6 +1,6 @@
 //! What reaches the run loop.
 
-use crate::chain::{ChainError, Outcome};
+use crate::chain::{ChainError, Outcome, Prepared};
 use crate::deal::step::{Event, Setback, Verb};
 use crate::deal::{Deal, Import, Ledger, Millis, Refusal};
 use crate::filecoin::Address;
@@ -96,6 +96,8 @@ pub(super) enum Report {
     Snapshot(Box<Snapshot>),
     /// The deals of this miner were tried alone: who failed and why.
     DryRun(Address, Vec<(Uuid, Option<Setback>)>),
+    /// A publish order's message was made ready, or not.
+    Prepared(Uuid, Result<Box<Prepared>, ChainError>),
     /// A publish order was carried out, or not.
     Publish(Uuid, Result<Cid, ChainError>),
     /// A publish message was looked up for these deals.

@@ -1,15 +1,16 @@
 //! Publishing: which deals go into which message, and when (spec boost-mk12 5).
 //!
-//! An order is the set of deals that carry its ID in their records; the ID is the message's idempotency key. It is stored
-//! before anything is sent, so after a crash the same deals are sent under the same ID, and the chain answers with the
-//! message that it already has.
+//! An order is the set of deals that carry its ID in their records. Its message is made ready, stored under the order's ID,
+//! and only then sent: after a crash the same message is sent again, which is harmless. It is forgotten when its outcome
+//! is known, or when it is certain never to have one.
 
 use super::inputs::Report;
 use super::{MinerSettings, Parts, Threads};
-use crate::chain::{ChainError, PublishOrder};
+use crate::chain::{ChainError, Prepared, PublishOrder};
 use crate::deal::step::{Class, Event, Setback};
 use crate::deal::{Checkpoint, Deal, Millis};
 use crate::filecoin::{Address, ChainEpoch};
+use crate::store::StoreError;
 use smol::channel::Sender;
 use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
@@ -29,11 +30,31 @@ struct Waiting {
 pub(super) struct Publisher {
     waiting: BTreeMap<Address, Waiting>,
     sending: BTreeSet<Uuid>,
-    /// Orders that the chain has certainly not taken: made since the start, and no answer was lost.
+    /// Messages that are stored, by their orders: each until its outcome is known.
+    prepared: BTreeMap<Uuid, Prepared>,
+    /// Orders whose message the chain has certainly not taken: made since the start, and no answer was lost.
     untaken: BTreeSet<Uuid>,
 }
 
 impl Publisher {
+    /// With the messages that are stored.
+    ///
+    /// # Errors
+    /// The database failed, or has a message that this release cannot read: its deals must not be published with another.
+    pub(super) fn with(stored: Vec<(Uuid, Vec<u8>)>) -> Result<Self, StoreError> {
+        let mut publisher = Self::default();
+        for (order, bytes) in stored {
+            let Some(prepared) = Prepared::decode(&bytes).filter(|found| found.order == order)
+            else {
+                return Err(StoreError::Database(format!(
+                    "the publish message of order {order} cannot be read: use a newer release"
+                )));
+            };
+            publisher.keep(prepared);
+        }
+        Ok(publisher)
+    }
+
     /// Takes a deal in.
     pub(super) fn wait(&mut self, miner: &Address, deal: Uuid, now: Millis) {
         let waiting = self.waiting.entry(miner.clone()).or_default();
@@ -101,9 +122,15 @@ impl Publisher {
         self.sending.insert(order)
     }
 
-    /// An order was made.
-    pub(super) fn ordered(&mut self, order: Uuid) {
-        self.untaken.insert(order);
+    /// The order's message, once it is made.
+    pub(super) fn prepared(&self, order: Uuid) -> Option<&Prepared> {
+        self.prepared.get(&order)
+    }
+
+    /// The order's message was made just now.
+    pub(super) fn made(&mut self, prepared: Prepared) {
+        self.untaken.insert(prepared.order);
+        self.keep(prepared);
     }
 
     /// The chain has taken an order's message.
@@ -111,26 +138,41 @@ impl Publisher {
         self.untaken.remove(&order);
     }
 
-    /// Whether after this failure the chain has certainly not taken the order's message.
-    pub(super) fn is_unsent(&mut self, order: Uuid, error: &ChainError) -> bool {
+    /// Whether after this failure an order's message is certain never to be executed, so that another may be made. That a
+    /// try failed says nothing about an earlier one whose answer was lost; and a signed message stays what it is until the
+    /// chain has used its nonce for another.
+    pub(super) fn is_void(&mut self, order: Uuid, error: &ChainError) -> bool {
+        let untaken = self.untaken.remove(&order);
         match error {
             // Final, whatever came before.
-            ChainError::Superseded(_) => {
-                self.untaken.remove(&order);
-                true
-            }
-            ChainError::Unreachable(_) | ChainError::Malformed(_) | ChainError::Later(_) => {
-                self.untaken.remove(&order);
-                false
-            }
-            // That a try failed says nothing about an earlier one whose answer was lost.
+            ChainError::Superseded(_) => true,
+            ChainError::Unreachable(_) | ChainError::Malformed(_) | ChainError::Later(_) => false,
             ChainError::Unauthorized
             | ChainError::Forbidden(_)
             | ChainError::Refused { .. }
             | ChainError::TooMuch(_)
             | ChainError::Fee(_)
-            | ChainError::NoSender(_) => self.untaken.remove(&order),
+            | ChainError::NoSender(_) => {
+                let by_wallet = self.prepared(order).is_some_and(|p| p.cid().is_none());
+                untaken && by_wallet
+            }
         }
+    }
+
+    /// The order has this message from now on.
+    fn keep(&mut self, prepared: Prepared) {
+        self.prepared.insert(prepared.order, prepared);
+    }
+
+    /// The order has no message any more; whether it had one.
+    pub(super) fn forget(&mut self, order: Uuid) -> bool {
+        self.untaken.remove(&order);
+        self.prepared.remove(&order).is_some()
+    }
+
+    /// The orders that have a message.
+    pub(super) fn orders(&self) -> Vec<Uuid> {
+        self.prepared.keys().copied().collect()
     }
 
     /// An order's sending has ended.
@@ -197,8 +239,8 @@ fn objection(
     }
 }
 
-/// Sends an order's message on a chain thread.
-pub(super) fn send(
+/// Makes an order's message ready on a chain thread.
+pub(super) fn prepare(
     order: Uuid,
     deals: &[&Deal],
     settings: &MinerSettings,
@@ -207,7 +249,7 @@ pub(super) fn send(
     reports: &Sender<Report>,
 ) {
     let Some(first) = deals.first() else { return };
-    let message = PublishOrder {
+    let wanted = PublishOrder {
         id: order,
         miner: first.miner().clone(),
         deals: deals.iter().map(|deal| deal.signed.clone()).collect(),
@@ -215,16 +257,45 @@ pub(super) fn send(
     };
     let (chain, told) = (parts.chain.clone(), reports.clone());
     let submitted = threads.chain.submit(move || {
-        let sent = chain.publish(&message);
-        let _ = told.try_send(Report::Publish(order, sent));
+        let prepared = chain.prepare(&wanted).map(Box::new);
+        let _ = told.try_send(Report::Prepared(order, prepared));
     });
     if submitted.is_err() {
-        let full = ChainError::Unreachable("too many chain calls wait".to_owned());
-        let _ = reports.try_send(Report::Publish(order, Err(full)));
+        let _ = reports.try_send(Report::Prepared(order, Err(busy())));
     }
 }
 
-/// A failed sending in the machine's words.
+/// Sends an order's stored message on a chain thread.
+pub(super) fn send(
+    order: Uuid,
+    prepared: Prepared,
+    parts: &Parts,
+    threads: &Threads,
+    reports: &Sender<Report>,
+) {
+    let (chain, told) = (parts.chain.clone(), reports.clone());
+    let submitted = threads.chain.submit(move || {
+        let sent = chain.send(&prepared);
+        let _ = told.try_send(Report::Publish(order, sent));
+    });
+    if submitted.is_err() {
+        let _ = reports.try_send(Report::Publish(order, Err(busy())));
+    }
+}
+
+fn busy() -> ChainError {
+    ChainError::Unreachable("too many chain calls wait".to_owned())
+}
+
+/// Whether preparing failed for a reason that other deals or another time would not have met: the order stays as it is.
+pub(super) fn passes_by_itself(error: &ChainError) -> bool {
+    matches!(
+        error,
+        ChainError::Unreachable(_) | ChainError::Malformed(_) | ChainError::Later(_)
+    )
+}
+
+/// A failed preparing or sending in the machine's words; `unsent` dissolves the order.
 pub(super) fn failure(deal: &Deal, error: &ChainError, unsent: bool) -> Event {
     let reason = format!("recoverable error to publish deal {}: {error}", deal.uuid);
     let class = match error {

@@ -95,6 +95,8 @@ impl Market {
         }
         let deals = parts.store.live().map_err(StartError::Store)?;
         let kept = sweep::at_start(&settings.files, &parts, &deals)?;
+        let stored = parts.store.messages().and_then(Publisher::with);
+        let publisher = stored.map_err(StartError::Store)?;
         let bench = Arc::new(Bench::new(
             Arc::clone(&settings),
             parts.clone(),
@@ -136,7 +138,7 @@ impl Market {
             wakes: BTreeSet::new(),
             tickets: BTreeMap::new(),
             next_ticket: 0,
-            publisher: Publisher::default(),
+            publisher,
             messages: Messages::default(),
             calls: Calls::default(),
             late: Late::default(),
@@ -329,6 +331,7 @@ impl Market {
                 }
             }
             Report::DryRun(miner, tried) => self.order(&miner, tried),
+            Report::Prepared(order, prepared) => self.prepared(order, prepared),
             Report::Publish(order, sent) => self.published(order, &sent),
             Report::Message(message, uuids, outcome) => self.message(message, &uuids, &outcome),
             Report::Call(uuid, event) => {

@@ -13,6 +13,7 @@
     )
 )]
 
+mod messages;
 mod records;
 mod refused;
 mod tables;
@@ -62,6 +63,10 @@ pub enum Write {
     DropPiece([u8; 32]),
     /// Keeps a refused proposal; the oldest one beyond [`REFUSED_KEPT_MAX`] goes.
     Refused(Box<RefusedProposal>),
+    /// Keeps the prepared message of a publish order, in the chain's own form.
+    Message(Uuid, Vec<u8>),
+    /// Forgets it.
+    DropMessage(Uuid),
     /// A sealed deal is due to be looked at on chain.
     Watch {
         /// Which.
@@ -212,6 +217,11 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// See [`Store::live`].
     fn ask(&self, miner: &Address) -> Result<Option<StoredAsk>, StoreError>;
+    /// Prepared messages by their publish orders, in the chain's own form.
+    ///
+    /// # Errors
+    /// The file could not be read.
+    fn messages(&self) -> Result<Vec<(Uuid, Vec<u8>)>, StoreError>;
     /// All kept pieces, but for damaged records.
     ///
     /// # Errors
@@ -371,6 +381,10 @@ impl Store for Redb {
 
     fn ask(&self, miner: &Address) -> Result<Option<StoredAsk>, StoreError> {
         tables::ask(&self.read()?, miner)
+    }
+
+    fn messages(&self) -> Result<Vec<(Uuid, Vec<u8>)>, StoreError> {
+        messages::all(&self.read()?)
     }
 
     fn pieces(&self) -> Result<Vec<([u8; 32], PieceRecord)>, StoreError> {

@@ -12,14 +12,15 @@
 //! | `asks` | miner's address bytes | ask |
 //! | `pieces` | commitment, 32 bytes | kept piece |
 //! | `refused` | number, u64 BE | refused proposal |
+//! | `messages` | publish order, UUID | its prepared message, in the chain's own form |
 //! | `watch` | when it is due, u64 BE, then UUID | nothing: sealed deals whose time on chain is not over |
 //!
 //! A table that is younger than a file is created when the file is opened; the file's format stays what it was.
 
 use super::records::{decode_save, encode_save};
 use super::{
-    LOG_LINES_MAX, Listing, LogLine, PieceRecord, StoreError, StoredAsk, Write, database, refused,
-    watch,
+    LOG_LINES_MAX, Listing, LogLine, PieceRecord, StoreError, StoredAsk, Write, database, messages,
+    refused, watch,
 };
 use crate::deal::record::RecordError;
 use crate::deal::{Deal, Millis};
@@ -55,7 +56,8 @@ pub(super) fn prepare(database_file: &redb::Database) -> Result<(), StoreError> 
         Ok(meta) => {
             let format = meta.get("format").map_err(database)?;
             check_format(format.map(|format| format.value()))?;
-            watch::add(database_file, &read)
+            watch::add(database_file, &read)?;
+            messages::add(database_file, &read)
         }
         Err(TableError::TableDoesNotExist(_)) => {
             if read.list_tables().map_err(database)?.next().is_some() {
@@ -86,7 +88,15 @@ fn create(database_file: &redb::Database) -> Result<(), StoreError> {
         .map_err(database)?
         .insert("format", FORMAT)
         .map_err(database)?;
-    for table in [DEALS, BY_CHAIN_CID, LOG, SAVES, ASKS, PIECES] {
+    for table in [
+        DEALS,
+        BY_CHAIN_CID,
+        LOG,
+        SAVES,
+        ASKS,
+        PIECES,
+        messages::MESSAGES,
+    ] {
         write.open_table(table).map_err(database)?;
     }
     for table in [LIVE, BY_TIME, watch::WATCH] {
@@ -106,6 +116,10 @@ pub(super) fn apply(transaction: &WriteTransaction, write: &Write) -> Result<(),
         Write::Piece(commitment, piece) => put(transaction, PIECES, commitment, &piece.encode()),
         Write::DropPiece(commitment) => remove(transaction, PIECES, commitment),
         Write::Refused(proposal) => refused::put(transaction, proposal),
+        Write::Message(order, message) => {
+            put(transaction, messages::MESSAGES, order.as_bytes(), message)
+        }
+        Write::DropMessage(order) => remove(transaction, messages::MESSAGES, order.as_bytes()),
         Write::Watch { deal, was, next } => watch::put(transaction, *deal, *was, *next),
     }
 }

@@ -6,7 +6,6 @@ use super::{
 };
 use crate::deal::ledger::{holds_funds, staging_bytes};
 use crate::deal::record::Sector;
-use uuid::Uuid;
 
 /// A deal, an instant, and what has been decided so far.
 pub(super) struct Turn<'a> {
@@ -86,6 +85,7 @@ impl<'a> Turn<'a> {
             Event::Ordered(order) => self.ordered(order),
             Event::PublishSent(cid) => self.publish_sent(cid),
             Event::PublishFailed { setback, unsent } => self.publish_failed(setback, unsent),
+            Event::Superseded(why) => self.superseded(&why),
             Event::Confirmed {
                 message,
                 exit_code,
@@ -170,7 +170,7 @@ impl<'a> Turn<'a> {
     }
 
     /// Reaches a checkpoint and goes on.
-    fn reach(&mut self, checkpoint: Checkpoint) {
+    pub(super) fn reach(&mut self, checkpoint: Checkpoint) {
         let now = self.now;
         let deal = self.deal();
         deal.checkpoint = checkpoint;
@@ -255,83 +255,6 @@ impl<'a> Turn<'a> {
         self.reach(Checkpoint::Transferred);
     }
 
-    fn ordered(&mut self, order: Uuid) {
-        if self.at() == Checkpoint::Transferred && self.live.deal.order.is_none() {
-            self.deal().order = Some(order);
-            self.out.changed = true;
-        }
-    }
-
-    fn publish_sent(&mut self, cid: cid::Cid) {
-        if self.at() == Checkpoint::Transferred {
-            self.deal().publish_cid = Some(cid);
-            self.log(log::Level::Info, format!("publish message {cid} sent"));
-            self.reach(Checkpoint::Published);
-        }
-    }
-
-    /// A node that does not know the message (it was replaced by another node, or lost its pool) is asked on; the operator
-    /// sees why nothing happens.
-    fn message_seen(&mut self, known: bool) {
-        if self.at() != Checkpoint::Published {
-            return;
-        }
-        let Some(message) = self.live.deal.publish_cid else {
-            return;
-        };
-        let error = if known {
-            String::new()
-        } else {
-            format!("the chain node does not know publish message {message}; it is looked for on")
-        };
-        if self.live.deal.error != error {
-            if !known {
-                self.log(log::Level::Warn, error.clone());
-            }
-            self.deal().error = error;
-            self.out.changed = true;
-        }
-    }
-
-    fn publish_failed(&mut self, setback: Setback, unsent: bool) {
-        if self.at() != Checkpoint::Transferred {
-            return;
-        }
-        if unsent {
-            self.deal().order = None;
-            self.out.changed = true;
-        }
-        self.failed_at(Checkpoint::Transferred, setback);
-    }
-
-    fn confirmed(&mut self, message: cid::Cid, exit_code: i64, deal_id: Option<u64>) {
-        if self.at() != Checkpoint::Published {
-            return;
-        }
-        self.deal().publish_cid = Some(message);
-        self.out.changed = true;
-        let deal_id = match deal_id {
-            Some(deal_id) if exit_code == 0 => deal_id,
-            _ if exit_code == 0 => {
-                return self.unpublished(message, "deal was invalid at publication");
-            }
-            _ => return self.unpublished(message, &format!("exit code {exit_code}")),
-        };
-        self.deal().chain_deal_id = Some(deal_id);
-        self.log(
-            log::Level::Info,
-            format!("publish message {message} executed, chain deal {deal_id}"),
-        );
-        self.reach(Checkpoint::PublishConfirmed);
-    }
-
-    /// The message was executed without this deal: it can be published again with another one.
-    fn unpublished(&mut self, message: cid::Cid, why: &str) {
-        let reason = format!("wait for confirmation of publish message {message} failed: {why}");
-        self.go_back(Checkpoint::Transferred);
-        self.failed_at(Checkpoint::Transferred, Setback::new(Class::Manual, reason));
-    }
-
     /// The file that was transferred is gone or cut: it is fetched again, unless the deal may be on its way to the chain.
     fn data_missing(&mut self, what: &str) {
         let idle = self.live.busy.is_none() && self.live.deal.order.is_none();
@@ -348,7 +271,7 @@ impl<'a> Turn<'a> {
         }
     }
 
-    fn go_back(&mut self, checkpoint: Checkpoint) {
+    pub(super) fn go_back(&mut self, checkpoint: Checkpoint) {
         let now = self.now;
         let deal = self.deal();
         deal.checkpoint = checkpoint;
@@ -400,7 +323,7 @@ impl<'a> Turn<'a> {
     }
 
     /// Meets a setback of the work that belongs to `checkpoint`.
-    fn failed_at(&mut self, checkpoint: Checkpoint, setback: Setback) {
+    pub(super) fn failed_at(&mut self, checkpoint: Checkpoint, setback: Setback) {
         if self.at() != checkpoint {
             return;
         }

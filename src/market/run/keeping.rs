@@ -128,6 +128,7 @@ impl Market {
 
     /// Lets every deal go on from where it was, after a look at what should be on the disks.
     pub(super) fn begin(&mut self) {
+        self.forget_messages();
         let mut elsewhere = Vec::new();
         for uuid in self.live.keys().copied().collect::<Vec<_>>() {
             let Some(deal) = self.live.get(&uuid).map(|live| &live.deal) else {

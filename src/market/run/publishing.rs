@@ -2,7 +2,7 @@
 
 use super::Market;
 use super::storing::Ticket;
-use crate::chain::{ChainError, Outcome};
+use crate::chain::{ChainError, Outcome, PREPARED_BYTES_MAX, Prepared};
 use crate::deal::step::{Event, Setback, step};
 use crate::deal::{Checkpoint, Deal};
 use crate::filecoin::Address;
@@ -10,6 +10,7 @@ use crate::market::facts::lock;
 use crate::market::{confirm, publisher};
 use crate::store::Write;
 use cid::Cid;
+use std::collections::BTreeSet;
 use uuid::Uuid;
 
 impl Market {
@@ -70,7 +71,6 @@ impl Market {
             writes.push(Write::Deal(Box::new(live.deal.clone())));
         }
         if !writes.is_empty() {
-            self.publisher.ordered(order);
             self.commit(
                 writes,
                 Ticket {
@@ -81,7 +81,34 @@ impl Market {
         }
     }
 
-    /// Sends an order's message, unless that is under way.
+    /// Forgets the messages that no deal waits for any more.
+    pub(super) fn forget_messages(&mut self) {
+        let mut orders: BTreeSet<Uuid> = self.publisher.orders().into_iter().collect();
+        if orders.is_empty() {
+            return;
+        }
+        for live in self.live.values() {
+            if let Some(order) = live.deal.order
+                && matches!(
+                    live.deal.checkpoint,
+                    Checkpoint::Transferred | Checkpoint::Published
+                )
+            {
+                orders.remove(&order);
+            }
+        }
+        for order in orders {
+            self.drop_message(order);
+        }
+    }
+
+    fn drop_message(&mut self, order: Uuid) {
+        if self.publisher.forget(order) {
+            self.commit(vec![Write::DropMessage(order)], Ticket::default());
+        }
+    }
+
+    /// Makes an order's message ready, or sends it if that was done, unless either is under way.
     pub(super) fn send_order(&mut self, order: Uuid) {
         let members = publisher::members(self.live.values().map(|live| &live.deal), order);
         let Some(own) = members
@@ -90,41 +117,116 @@ impl Market {
         else {
             return;
         };
-        if self.publisher.begin(order) {
-            publisher::send(
-                order,
-                &members,
-                own,
-                &self.parts,
-                &self.threads,
-                &self.reports,
-            );
+        if !self.publisher.begin(order) {
+            return;
         }
+        let (parts, threads, reports) = (&self.parts, &self.threads, &self.reports);
+        match self.publisher.prepared(order) {
+            Some(prepared) => publisher::send(order, prepared.clone(), parts, threads, reports),
+            None => publisher::prepare(order, &members, own, parts, threads, reports),
+        }
+    }
+
+    /// An order's message is ready: it is sent once it is stored.
+    pub(super) fn prepared(&mut self, order: Uuid, prepared: Result<Box<Prepared>, ChainError>) {
+        self.publisher.ended(order);
+        let prepared = match prepared {
+            Ok(prepared) => *prepared,
+            Err(error) => {
+                let unsent = !publisher::passes_by_itself(&error);
+                return self.not_published(order, &error, unsent);
+            }
+        };
+        let bytes = prepared.encode();
+        if bytes.len() > PREPARED_BYTES_MAX {
+            let error = ChainError::TooMuch(format!("{} bytes to be stored", bytes.len()));
+            return self.not_published(order, &error, true);
+        }
+        self.publisher.made(prepared);
+        self.commit(
+            vec![Write::Message(order, bytes)],
+            Ticket {
+                orders: vec![order],
+                ..Ticket::default()
+            },
+        );
     }
 
     /// An order was sent, or not.
     pub(super) fn published(&mut self, order: Uuid, sent: &Result<Cid, ChainError>) {
         self.publisher.ended(order);
-        let unsent = match sent {
-            Ok(_) => {
+        let error = match sent {
+            Ok(cid) => {
                 self.publisher.taken(order);
-                false
+                return self.sent(order, *cid);
             }
-            Err(error) => self.publisher.is_unsent(order, error),
+            Err(error) => error,
         };
+        let void = self.publisher.is_void(order, error);
+        self.not_published(order, error, void);
+        if !void {
+            return;
+        }
+        for uuid in self.of_order(order) {
+            self.stop_watching(uuid);
+            self.apply(uuid, Event::Superseded(error.to_string()), None);
+        }
+        self.drop_message(order);
+    }
+
+    /// An order's message is with the chain, maybe not for the first time.
+    fn sent(&mut self, order: Uuid, cid: Cid) {
+        for uuid in self.of_order(order) {
+            let old = self.live.get(&uuid).and_then(|live| live.deal.publish_cid);
+            if old.is_some_and(|old| old != cid) {
+                self.stop_watching(uuid);
+            }
+            self.apply(uuid, Event::PublishSent(cid), None);
+        }
+    }
+
+    fn stop_watching(&mut self, uuid: Uuid) {
+        let message = self.live.get(&uuid).and_then(|live| live.deal.publish_cid);
+        if let Some(message) = message {
+            self.messages.done(message, uuid);
+        }
+    }
+
+    /// The deals of an order that wait for its message or for what becomes of it.
+    fn of_order(&self, order: Uuid) -> Vec<Uuid> {
+        let of_order = self.live.values().filter(|live| {
+            live.deal.order == Some(order)
+                && matches!(
+                    live.deal.checkpoint,
+                    Checkpoint::Transferred | Checkpoint::Published
+                )
+        });
+        of_order.map(|live| live.deal.uuid).collect()
+    }
+
+    fn not_published(&mut self, order: Uuid, error: &ChainError, unsent: bool) {
         let members = publisher::members(self.live.values().map(|live| &live.deal), order);
         let events: Vec<(Uuid, Event)> = members
             .into_iter()
-            .map(|deal| {
-                let event = match sent {
-                    Ok(cid) => Event::PublishSent(*cid),
-                    Err(error) => publisher::failure(deal, error, unsent),
-                };
-                (deal.uuid, event)
-            })
+            .map(|deal| (deal.uuid, publisher::failure(deal, error, unsent)))
             .collect();
         for (uuid, event) in events {
             self.apply(uuid, event, None);
+        }
+    }
+
+    /// Sends the messages of these deals again: a node has lost one, or another message may have taken its nonce.
+    fn send_again(&mut self, uuids: &[Uuid]) {
+        let orders: BTreeSet<Uuid> = uuids
+            .iter()
+            .filter_map(|uuid| self.live.get(uuid)?.deal.order)
+            .collect();
+        for order in orders {
+            if let Some(prepared) = self.publisher.prepared(order).cloned()
+                && self.publisher.begin(order)
+            {
+                publisher::send(order, prepared, &self.parts, &self.threads, &self.reports);
+            }
         }
     }
 
@@ -144,6 +246,9 @@ impl Market {
         for (uuid, event) in events {
             self.apply(uuid, event, None);
         }
+        if matches!(outcome, Ok(Outcome::Unknown)) {
+            self.send_again(uuids);
+        }
         for uuid in uuids {
             let awaited = self
                 .live
@@ -153,5 +258,6 @@ impl Market {
                 self.messages.done(message, *uuid);
             }
         }
+        self.forget_messages();
     }
 }

@@ -1,11 +1,13 @@
 //! A chain in memory: one state behind one lock, changed by the tests.
 
 use crate::chain::{
-    Chain, ChainError, CollateralBounds, DealState, Head, Outcome, ProviderContact, ProviderFacts,
-    PublishOrder,
+    Chain, ChainError, CollateralBounds, DealState, Head, Outcome, Prepared, ProviderContact,
+    ProviderFacts, PublishOrder,
 };
 use crate::deal::tests::samples::{HEAD, atto, client_key};
 use crate::filecoin::address::Protocol;
+use crate::filecoin::market_actor;
+use crate::filecoin::message::Message;
 use crate::filecoin::{
     Address, ClientDealProposal, DealProposal, SecretKey, Signature, TokenAmount, cids,
 };
@@ -29,7 +31,15 @@ pub struct State {
     pub escrow: i64,
     /// Messages by their order: the deals in them and their CID. Deal IDs are 100 × message + position.
     pub messages: Vec<(Uuid, Vec<ClientDealProposal>, Cid)>,
-    /// The next answers to `publish`; afterwards messages are taken.
+    /// The next answers to `prepare`, the last one first; afterwards messages are made.
+    pub prepare_failures: Vec<ChainError>,
+    /// Messages that were made.
+    pub prepared: u32,
+    /// The node has forgotten the messages that its wallet sent.
+    pub forgot: bool,
+    /// Messages are signed before they are sent.
+    pub signs_first: bool,
+    /// The next answers to `send`; afterwards messages are taken.
     pub publish_failures: Vec<ChainError>,
     /// Messages are taken, but their senders do not hear of it.
     pub mute: bool,
@@ -60,6 +70,21 @@ pub struct State {
 }
 
 pub struct MemoryChain(Mutex<State>);
+
+fn publish_message(deals: &[ClientDealProposal], nonce: u64) -> Message {
+    Message {
+        version: 0,
+        to: Address::market_actor(),
+        from: worker().address(),
+        nonce,
+        value: atto(0),
+        gas_limit: 1_000,
+        gas_fee_cap: atto(20),
+        gas_premium: atto(3),
+        method: market_actor::PUBLISH_STORAGE_DEALS,
+        params: market_actor::encode_publish(deals),
+    }
+}
 
 pub fn worker() -> SecretKey {
     SecretKey::secp256k1(&[3; 32]).expect("a valid scalar")
@@ -150,18 +175,41 @@ impl Chain for MemoryChain {
         })
     }
 
-    fn publish(&self, order: &PublishOrder) -> Answer<Cid> {
+    fn prepare(&self, order: &PublishOrder) -> Answer<Prepared> {
+        let mut state = self.here()?;
+        if let Some(error) = state.prepare_failures.pop() {
+            return Err(error);
+        }
+        state.prepared += 1;
+        let message = publish_message(&order.deals, u64::from(state.prepared));
+        let prepared = if state.signs_first {
+            Prepared::signed(order.id, message.sign(&worker()), state.head)
+        } else {
+            Prepared::by_wallet(order.id, "node:1234", message)
+        };
+        Ok(prepared)
+    }
+
+    fn send(&self, prepared: &Prepared) -> Answer<Cid> {
         let mut state = self.here()?;
         if !state.publish_failures.is_empty() {
             return Err(state.publish_failures.remove(0));
         }
-        let known = state.messages.iter().find(|(id, ..)| *id == order.id);
-        let cid = if let Some((_, deals, cid)) = known {
-            assert_eq!(deals, &order.deals, "the same message under the same ID");
+        let deals = market_actor::decode_publish(&prepared.message().params).expect("our own");
+        let own = |message: &(Uuid, Vec<ClientDealProposal>, Cid)| {
+            message.0 == prepared.order && prepared.cid().is_none_or(|cid| cid == message.2)
+        };
+        let known = state.messages.iter().find(|message| own(message));
+        let cid = if let Some((_, known, cid)) = known {
+            assert_eq!(known, &deals, "the same message under the same ID");
             *cid
         } else {
-            let cid = cids::chain_cid(order.id.as_bytes());
-            state.messages.push((order.id, order.deals.clone(), cid));
+            let cid = prepared.cid().unwrap_or_else(|| {
+                let mut content = prepared.order.as_bytes().to_vec();
+                content.push(u8::from(state.forgot));
+                cids::chain_cid(&content)
+            });
+            state.messages.push((prepared.order, deals, cid));
             cid
         };
         if state.mute {

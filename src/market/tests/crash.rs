@@ -54,25 +54,33 @@ async fn cut(world: &World, commits: u32, written: bool) {
     running.stop().await;
 }
 
-fn cut_everywhere(written: bool) {
+fn cut_everywhere(written: bool, signs_first: bool) {
     let world = World::new();
+    world.chain.state().signs_first = signs_first;
     let mut commits = 0;
     world.run(async { commits = whole_way(&world).await });
     assert!(commits > 6, "the test would look at nothing");
     for cut_at in 0..commits {
         let world = World::new();
+        world.chain.state().signs_first = signs_first;
         world.run(cut(&world, cut_at, written));
     }
 }
 
 #[test]
 fn what_was_being_written_is_lost() {
-    cut_everywhere(false);
+    cut_everywhere(false, false);
 }
 
 #[test]
 fn what_was_being_written_is_there() {
-    cut_everywhere(true);
+    cut_everywhere(true, false);
+}
+
+#[test]
+fn a_message_that_is_signed_first_is_no_other_after_a_cut() {
+    cut_everywhere(false, true);
+    cut_everywhere(true, true);
 }
 
 #[test]

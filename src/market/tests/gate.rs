@@ -180,6 +180,10 @@ impl Store for Gate {
         self.store()?.refused(limit)
     }
 
+    fn messages(&self) -> Result<Vec<(Uuid, Vec<u8>)>, StoreError> {
+        self.store()?.messages()
+    }
+
     fn pieces(&self) -> Result<Vec<([u8; 32], PieceRecord)>, StoreError> {
         self.store()?.pieces()
     }

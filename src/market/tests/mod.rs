@@ -17,6 +17,7 @@ mod late;
 mod life;
 mod limits;
 mod miners;
+mod prepared;
 mod publishing;
 mod recorded;
 mod refusals;
