@@ -70,13 +70,12 @@ impl Handle {
         judge::judge(params, &gathered.facts)?;
         let host = transfer_host(params)?;
         judge::transfer_size(params)?;
-        let missing = |what: &str, why: String| Refusal::server_error(what, &why);
-        let key = gathered
-            .key
-            .map_err(|why| missing("validating signature", why))?;
+        // A contract that authenticated itself has no key behind its address.
+        let client = signed.proposal.client.clone();
+        let key = gathered.key.unwrap_or(client);
         let client_id = gathered
             .client_id
-            .map_err(|why| missing("looking up the client's ID address", why))?;
+            .map_err(|why| Refusal::server_error("looking up the client's ID address", &why))?;
         let deal = self.candidate(peer, params, signed.clone(), host, key, client_id);
         let (known, disk_free) = self.look_around(&deal).await?;
         self.filtered(params, &deal, &known).await?;
