@@ -196,7 +196,7 @@ impl Handle {
             disk_free,
             reply,
         };
-        let input = Input::Admit(Box::new(candidate));
+        let input = Input::Accept(Box::new(candidate));
         if self.inputs.send(input).await.is_err() {
             return Err(stopping());
         }

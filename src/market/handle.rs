@@ -7,7 +7,8 @@ use super::inputs::{Input, Wish};
 use super::passes::Progress;
 use super::{ImportQueue, Kept, Settings, Snapshot};
 use crate::deal::ledger::Ledger;
-use crate::deal::{Deal, Refusal};
+use crate::deal::step::{Event, Live, Verb, step};
+use crate::deal::{Deal, Refusal, Terms};
 use crate::filecoin::Address;
 use crate::store::{Counts, Listing, LogLine, StoreError};
 use crate::threads::Busy;
@@ -202,9 +203,18 @@ impl Handle {
                 return placed.unwrap_or_else(|| Err(stopped())).map(drop);
             }
         };
+        // One that has ended may have left the memory; the machine says the same of it.
+        let (deal, _) = self
+            .deal(uuid)
+            .await
+            .map_err(|error| error.to_string())?
+            .ok_or_else(|| format!("no storage deal found with deal UUID {uuid}"))?;
+        if deal.ended() {
+            return Err(refusal(deal, verb));
+        }
         let (reply, answer) = oneshot::channel();
         self.inputs
-            .send(Input::Wish(uuid, verb, reply))
+            .send(Input::UpdateRetry(uuid, verb, reply))
             .await
             .map_err(|_| stopped())?;
         answer.await.unwrap_or_else(|_| Err(stopped()))
@@ -228,6 +238,13 @@ impl Handle {
             let _ = stopped.await;
         }
     }
+}
+
+/// Why nothing can be wished for a deal that has ended.
+fn refusal(deal: Deal, verb: Verb) -> String {
+    let mut live = Live { deal, busy: None };
+    let outcome = step(&mut live, Event::Operator(verb), 0, &Terms::default());
+    outcome.refused.unwrap_or_default()
 }
 
 /// A refusal as the candidate's sender hears it.

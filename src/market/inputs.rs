@@ -1,4 +1,18 @@
-//! What reaches the run loop.
+//! What reaches the run loop: everything that changes funds or space, and what the loop's own work reports.
+//!
+//! The event kinds of design 2.2.6:
+//!
+//! | kind | here |
+//! |---|---|
+//! | accept | [`Input::Accept`]; for an offline deal the import's turn, [`Input::Import`] |
+//! | published | the step that frees a deal's funds ([`crate::deal::step::Freed::funds`]): its message is confirmed |
+//! | storage space | the step that frees its staging bytes ([`crate::deal::step::Freed::space`]): the sealer has the piece |
+//! | finished | the step that ends it ([`crate::deal::step::Freed::finished`]): what it still held goes free with it |
+//! | update-retry | [`Input::UpdateRetry`]: the operator's `retry`, `cancel`, `fail` |
+//!
+//! What a deal holds follows from its record alone ([`crate::deal::ledger`]), so the middle three carry nothing; they say when
+//! to look whether something that waited for room has it now. Inputs from outside have one bounded queue. Reports have no
+//! bound of their own: there is at most one for each piece of work under way and one for each commit that was asked for.
 
 use crate::chain::{ChainError, Outcome, Prepared};
 use crate::deal::step::{Event, Setback, Verb};
@@ -19,9 +33,9 @@ use uuid::Uuid;
 /// Inputs from outside; the queue is bounded and its senders wait.
 pub(super) enum Input {
     /// A judged proposal that wants to be admitted.
-    Admit(Box<Candidate>),
+    Accept(Box<Candidate>),
     /// An operator's wish.
-    Wish(Uuid, Verb, oneshot::Sender<Result<(), String>>),
+    UpdateRetry(Uuid, Verb, oneshot::Sender<Result<(), String>>),
     /// Data for offline deals; answered for each with its position in the queue, why not, or nothing if it is not live.
     Import(Vec<(Uuid, Import)>, oneshot::Sender<AllPlaced>),
     /// Publish what waits, now; answered with the number of deals.

@@ -3,8 +3,8 @@
 use super::query::percent_decoded;
 use super::view::deal_json;
 use super::{Admin, error, not_found};
+use crate::deal::Checkpoint;
 use crate::deal::step::Verb;
-use crate::deal::{Checkpoint, Deal};
 use crate::market::Wish;
 use crate::serve::listener::{Body, json};
 use crate::store::Listing;
@@ -114,32 +114,15 @@ impl Admin {
                 &format!("no deal has the UUID {uuid}"),
             );
         }
-        let (accepted, reason) = match known.and_then(|(deal, _)| over(&deal, &wish)) {
-            Some(reason) => (false, reason),
-            None => match self.market.wish(uuid, wish).await {
-                Ok(()) => (true, String::new()),
-                Err(reason) => (false, reason),
-            },
+        let (accepted, reason) = match self.market.wish(uuid, wish).await {
+            Ok(()) => (true, String::new()),
+            Err(reason) => (false, reason),
         };
         json(
             StatusCode::OK,
             &object!({ "accepted": accepted, "reason": reason }),
         )
     }
-}
-
-/// Why nothing can be wished for a deal that has ended; none if it has not.
-fn over(deal: &Deal, wish: &Wish) -> Option<String> {
-    if !deal.ended() {
-        return None;
-    }
-    Some(match wish {
-        Wish::Verb(_) if deal.checkpoint == Checkpoint::Complete => {
-            "deal is already complete".to_owned()
-        }
-        Wish::Verb(_) => "the deal is sealed: there is nothing left to do".to_owned(),
-        Wish::Import(_) => return None,
-    })
 }
 
 fn bad_uuid() -> Response<Body> {

@@ -9,8 +9,8 @@ use uuid::Uuid;
 impl Market {
     pub(super) fn input(&mut self, input: Input) {
         match input {
-            Input::Admit(candidate) => self.admit(*candidate),
-            Input::Wish(uuid, verb, told) => self.wish(uuid, verb, told),
+            Input::Accept(candidate) => self.admit(*candidate),
+            Input::UpdateRetry(uuid, verb, told) => self.wish(uuid, verb, told),
             Input::Import(imports, told) => self.import(imports, told),
             Input::PublishNow(told) => {
                 let _ = told.send(self.publish_due(true));

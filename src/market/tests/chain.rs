@@ -29,6 +29,8 @@ pub struct State {
     /// Questions about clients wait while this is set.
     pub hanging: bool,
     pub escrow: i64,
+    /// Of the one wallet of all miners.
+    pub publish_balance: i64,
     /// Messages by their order: the deals in them and their CID. Deal IDs are 100 × message + position.
     pub messages: Vec<(Uuid, Vec<ClientDealProposal>, Cid)>,
     /// The next answers to `prepare`, the last one first; afterwards messages are made.
@@ -95,6 +97,7 @@ impl MemoryChain {
         Self(Mutex::new(State {
             head: HEAD,
             escrow: 1_000_000,
+            publish_balance: i64::MAX,
             ..State::default()
         }))
     }
@@ -129,7 +132,7 @@ impl Chain for MemoryChain {
             escrow_available: atto(state.escrow),
             escrow_locked: atto(0),
             publish_wallet: worker().address(),
-            publish_balance: atto(10_i128.pow(20)),
+            publish_balance: atto(state.publish_balance),
             worker: state.worker.as_ref().unwrap_or(&worker()).address(),
             sector_size: 32 << 30,
         })

@@ -1,4 +1,4 @@
-//! Ends of deals and of the provider: cancel, fail, stop, sweep (edge cases 71, 72, 75, 90).
+//! Ends of deals and of the provider: cancel, fail, stop (edge cases 71, 72; where the others are, see `life_edges`).
 
 use super::world::{Running, World, car, wait};
 use crate::deal::step::Verb;
@@ -25,8 +25,7 @@ async fn stalled(world: &World, running: &Running) -> Uuid {
 }
 
 #[test]
-fn a_cancelled_transfer_leaves_nothing() {
-    // Edge case 71.
+fn edge_71_a_cancelled_transfer_leaves_nothing() {
     let world = World::new();
     world.run(async {
         let running = world.start().await;
@@ -130,8 +129,7 @@ fn wrong_data_ends_an_online_deal() {
 }
 
 #[test]
-fn a_stop_saves_and_the_next_start_goes_on() {
-    // Edge case 72.
+fn edge_72_a_stop_saves_and_the_next_start_goes_on() {
     let world = World::new();
     world.run(async {
         let running = world.start().await;

@@ -16,7 +16,7 @@ fn refused() -> SealerError {
 }
 
 #[test]
-fn a_sealer_that_refuses_is_asked_again() {
+fn edge_85_a_sealer_that_refuses_is_asked_again() {
     let mut world = World::new();
     world.terms(|terms| (terms.retry_first, terms.retry_max) = (60_000, 60_000));
     world.sealer().state().failures = vec![refused()];
@@ -24,7 +24,6 @@ fn a_sealer_that_refuses_is_asked_again() {
         let running = world.start().await;
         let uuid = running.accepted(&world.online(1)).await;
         let held = running.until(uuid, |deal| deal.hold != Hold::None).await;
-        // Edge case 85.
         assert!(matches!(held.hold, Hold::Auto { .. }));
         assert_eq!(held.checkpoint, Checkpoint::PublishConfirmed);
         assert_eq!(
@@ -45,7 +44,7 @@ fn a_sealer_that_refuses_is_asked_again() {
 }
 
 #[test]
-fn an_operator_s_retry_does_not_wait() {
+fn edge_85_an_operator_s_retry_goes_on_at_the_hand_over() {
     let mut world = World::new();
     world.terms(|terms| (terms.retry_first, terms.retry_max) = (60_000, 60_000));
     world.sealer().state().failures = vec![refused()];
@@ -60,6 +59,7 @@ fn an_operator_s_retry_does_not_wait() {
             .unwrap();
         running.until_sealed(uuid).await;
         assert_eq!(world.sealer().state().calls, 2);
+        assert_eq!(world.chain.state().messages.len(), 1, "not published again");
     });
 }
 
@@ -101,8 +101,7 @@ fn a_sector_that_is_active_on_chain_is_found_there() {
 }
 
 #[test]
-fn a_deal_whose_start_has_passed_is_not_handed_over() {
-    // Edge case 87.
+fn edge_87_a_deal_whose_start_has_passed_is_not_handed_over() {
     let mut world = World::new();
     world.terms(|terms| (terms.retry_first, terms.retry_max) = (60_000, 60_000));
     world.sealer().state().failures = vec![refused()];
@@ -243,8 +242,7 @@ fn a_sector_is_watched_until_it_has_ended() {
 }
 
 #[test]
-fn a_removed_sector_ends_its_deal() {
-    // Edge case 88.
+fn edge_88_a_removed_sector_ends_its_deal() {
     let world = World::new();
     {
         let mut state = world.sealer().state();

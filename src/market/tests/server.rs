@@ -61,6 +61,11 @@ impl Server {
         self.lock().status = Some(code);
     }
 
+    /// Everything is answered as it should be again.
+    pub fn well(&self) {
+        self.lock().status = None;
+    }
+
     pub fn release(&self) {
         self.lock().stall_after = None;
         self.state.1.notify_all();
