@@ -14,6 +14,7 @@
 //! | 88 sector ends without the deal | `handovers::edge_88_…` |
 //! | 90 retry of a complete, fail of a running deal | here; every state and verb: `deal::tests::verbs` |
 
+use super::gate::Mode;
 use super::world::{Running, World, wait};
 use crate::deal::step::Verb;
 use crate::deal::tests::samples::{self, atto};
@@ -131,7 +132,13 @@ async fn killed(world: &World, stand: &Stand) {
         assert_eq!(held.staging > 0, staging, "{at}, {when}");
     };
     check(&held(&running).await, "before the kill");
+    running.gate.set(Mode::Dead);
+    // A thread that waits for the server would outlive the crash.
+    world.server.release();
     running.crash().await;
+    if at == Checkpoint::Accepted {
+        world.server.stall_after(600);
+    }
     let running = unblock_start(world, stand).await;
     if at != Checkpoint::AddedPiece {
         check(&held(&running).await, "after the kill");
