@@ -141,6 +141,12 @@ pub struct Config {
     pub transfers_max: usize,
     /// Imported files read at the same time.
     pub imports_max: usize,
+    /// Where files are imported from by themselves.
+    pub drop_folder: Option<PathBuf>,
+    /// How often that is looked at.
+    pub drop_poll: Duration,
+    /// Are files deleted from there once the sealer has their piece?
+    pub drop_delete: bool,
     /// URL prefixes from which downloads are allowed though they are not public.
     pub private_urls: Vec<String>,
     /// The database's cache.
@@ -260,6 +266,9 @@ impl Config {
             keep_pieces_bytes_max: 0,
             transfers_max: 0,
             imports_max: 0,
+            drop_folder: None,
+            drop_poll: Duration::ZERO,
+            drop_delete: false,
             private_urls: Vec::new(),
             db_cache_bytes: 0,
             log: log::LevelFilter::Off,
@@ -409,6 +418,17 @@ fn check_together(config: &Config, errors: &mut Vec<ConfigError>) {
             "CORACLE_PIECES",
             "is the same directory as CORACLE_STAGING",
         ));
+    }
+    for (directory, name) in [
+        (&config.staging, "CORACLE_STAGING"),
+        (&config.pieces, "CORACLE_PIECES"),
+    ] {
+        if config.drop_folder.as_ref() == Some(directory) {
+            errors.push(ConfigError::new(
+                "CORACLE_DROP_FOLDER",
+                format!("is the same directory as {name}, whose files are deleted"),
+            ));
+        }
     }
     if config.http_listen == config.admin_listen && config.http_listen.port() != 0 {
         errors.push(ConfigError::new(

@@ -339,6 +339,32 @@ pub static SETTINGS: &[Setting] = &[
         |config, text| put(&mut config.imports_max, values::count(text, 1, 64)),
     ),
     provider(
+        "CORACLE_DROP_FOLDER",
+        "",
+        "directory",
+        "files put here are imported by themselves: named by a deal's UUID or by a piece CID, `.car` behind it or not; \
+         on the disk of CORACLE_PIECES moving from here is free",
+        |config, text| {
+            let folder = config.home.join(text.trim());
+            put(&mut config.drop_folder, Ok(Some(folder)))
+        },
+    ),
+    provider(
+        "CORACLE_DROP_POLL",
+        "10s",
+        "duration",
+        "how often CORACLE_DROP_FOLDER is looked at while a deal waits for data; a file is taken when two looks saw it the same",
+        |config, text| put(&mut config.drop_poll, values::positive_duration(text)),
+    ),
+    provider(
+        "CORACLE_DROP_DELETE",
+        "false",
+        "true or false",
+        "take a file out of CORACLE_DROP_FOLDER once the sealer has its piece and no other deal needs it; \
+         off, because it may be the only copy",
+        |config, text| put(&mut config.drop_delete, values::switch(text)),
+    ),
+    provider(
         "CORACLE_PRIVATE_URLS",
         "",
         "URLs",

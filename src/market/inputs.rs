@@ -18,7 +18,7 @@ use crate::chain::{ChainError, Outcome, Prepared};
 use crate::deal::step::{Event, Setback, Verb};
 use crate::deal::{Deal, Import, Ledger, Millis, Refusal};
 use crate::filecoin::Address;
-use crate::market::import::Look;
+use crate::market::import::{Dropped, Look, Memory};
 use crate::market::late::Whereabouts;
 use crate::market::onchain::Sights;
 use crate::market::snapshot::Snapshot;
@@ -104,6 +104,8 @@ pub(super) enum Report {
     DataFound(Uuid, Result<(), String>),
     /// A kept piece is not at this path, as its record says.
     PieceFound([u8; 32], PathBuf, PieceFound),
+    /// The drop folder was looked at: what is remembered of it, and the files that are complete.
+    Dropped(Box<Memory>, Vec<Dropped>),
     /// The file of an import was looked at.
     ImportLooked(Uuid, Result<Look, String>),
     /// A fresh view of the chain.

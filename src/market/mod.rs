@@ -50,7 +50,7 @@ pub use external::{Filter, FilterCommand};
 pub(crate) use facts::lock;
 pub use files::Files;
 pub use handle::{Handle, ReadError};
-pub use import::{IMPORTS_MAX, ImportQueue};
+pub use import::{DropFolder, IMPORTS_MAX, ImportQueue};
 pub use inputs::Wish;
 pub use keep::Kept;
 pub use snapshot::{MinerView, SectorsView, Snapshot};
@@ -92,6 +92,8 @@ pub struct Settings {
     pub transfers_max: usize,
     /// Imported files read at the same time.
     pub imports_max: usize,
+    /// Where files are imported from by themselves.
+    pub drop_folder: Option<DropFolder>,
     /// Between two looks at the chain.
     pub chain_poll: Duration,
     /// Between two looks at a sector.

@@ -24,6 +24,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 mod admission;
+mod dropping;
 mod effects;
 mod importing;
 mod keeping;
@@ -32,6 +33,7 @@ mod sealed;
 mod storing;
 mod wishes;
 
+use dropping::Dropping;
 use storing::Ticket;
 
 /// Inputs from outside that may wait: their senders wait too, so this bounds memory, not work.
@@ -61,6 +63,9 @@ pub(super) struct Market {
     /// Passes over imported files, which have a limit of their own.
     import_passes: Passes,
     imports: Imports,
+    dropping: Dropping,
+    /// Deals whose piece is being moved among the kept ones, or waits for that.
+    being_kept: BTreeSet<Uuid>,
     publisher: Publisher,
     messages: Messages,
     calls: Calls,
@@ -126,6 +131,8 @@ impl Market {
             passes: Passes::new(settings.transfers_max, progress.clone()),
             import_passes: Passes::new(settings.imports_max, progress),
             imports,
+            dropping: Dropping::default(),
+            being_kept: BTreeSet::new(),
             live: deals
                 .into_iter()
                 .map(|deal| (deal.uuid, Live { deal, busy: None }))
@@ -223,6 +230,7 @@ impl Market {
         if self.bench.refusals.due(now).is_some_and(|at| at <= now) {
             self.keep_refusals();
         }
+        self.look_at_drops(now);
         self.publish_due(false);
         self.start_imports();
         self.start_waiting();
@@ -233,6 +241,7 @@ impl Market {
         log::warn!("the clock was set back; what waited for a time is looked at again");
         (self.next_look, self.next_seal_look) = (now, now);
         self.publisher.clock_set_back(now);
+        self.dropping.clock_set_back(now);
         self.wakes.clear();
         for uuid in self.live.keys().copied().collect::<Vec<_>>() {
             self.apply(uuid, Event::Resume, None);
@@ -251,6 +260,11 @@ impl Market {
             next = next.min(at);
         }
         if let Some(at) = self.bench.refusals.due(self.last_turn) {
+            next = next.min(at);
+        }
+        if let Some(at) = self.dropping.due()
+            && self.settings.drop_folder.is_some()
+        {
             next = next.min(at);
         }
         next
@@ -316,6 +330,7 @@ impl Market {
             Report::PieceFound(commitment, path, found) => {
                 self.piece_found(commitment, &path, found);
             }
+            Report::Dropped(memory, dropped) => self.dropped(*memory, dropped),
             Report::ImportLooked(uuid, found) => self.import_looked(uuid, found),
             Report::Snapshot(seen) => {
                 self.looking = false;
@@ -339,7 +354,12 @@ impl Market {
                 self.apply(uuid, event, None);
             }
             Report::Looked(uuid, found) => self.looked(uuid, found),
-            Report::Event(uuid, event) => self.apply(uuid, event, None),
+            Report::Event(uuid, event) => {
+                if matches!(event, Event::IndexFailed(_)) {
+                    self.being_kept.remove(&uuid);
+                }
+                self.apply(uuid, event, None);
+            }
             Report::Kept(uuid, piece) => self.keep(uuid, piece),
             Report::Sights(sights) => self.sealed_seen(sights),
         }

@@ -25,7 +25,9 @@ use crate::chain::Lotus;
 use crate::config::{Config, MinerConfig, SETTINGS};
 use crate::deal::Terms;
 use crate::market::admin::Admin;
-use crate::market::{self, Files, Handle, MinerSettings, Parts, Settings, SystemDisk, Threads};
+use crate::market::{
+    self, DropFolder, Files, Handle, MinerSettings, Parts, Settings, SystemDisk, Threads,
+};
 use crate::p2p::{Node, NodeConfig};
 use crate::serve::files;
 use crate::serve::listener::{Limits, Listener};
@@ -276,6 +278,12 @@ fn settings(config: &Config) -> Settings {
         },
         transfers_max: config.transfers_max,
         imports_max: config.imports_max,
+        drop_folder: config.drop_folder.as_ref().map(|path| DropFolder {
+            // A path that is stored in a record must mean the same at the next start.
+            path: std::path::absolute(path).unwrap_or_else(|_| path.clone()),
+            poll: config.drop_poll,
+            delete_after: config.drop_delete,
+        }),
         chain_poll: config.chain_poll,
         // A sector takes hours: once per epoch is often.
         seal_poll: config.chain_poll,

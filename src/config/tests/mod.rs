@@ -1,6 +1,7 @@
 //! Tests of the settings: values, files, errors, documents.
 
 mod files;
+mod imports;
 mod shown;
 mod values;
 

@@ -4,9 +4,12 @@
 //! start, is added to when an import is durable, and costs a few words for each.
 
 mod ask;
+mod folder;
 mod look;
 
 pub use ask::IMPORTS_MAX;
+pub use folder::DropFolder;
+pub(super) use folder::{Dropped, Memory, Wanted, look as look_at_folder};
 pub(super) use look::{Look, look};
 
 use crate::filecoin::Address;

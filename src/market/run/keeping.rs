@@ -29,6 +29,7 @@ impl Market {
             needed_by: self.needs_the_file_of(&deal),
             kept: commitment.and_then(|commitment| self.kept.find(&commitment)),
         };
+        self.being_kept.insert(uuid);
         let (told, again) = (self.reports.clone(), self.reports.clone());
         let disk = Arc::clone(&self.parts.disk);
         let failed = move |reason: String| {
@@ -49,17 +50,17 @@ impl Market {
         }
     }
 
-    /// Another deal that was given the same file and has not done with it. Of two that would delete it at the same time
-    /// it is the one with the higher UUID that does.
+    /// Another deal that was given the same file and has not done with it. Pieces are kept one after the other in the order of
+    /// their coming, so that of several deals it is the last one that takes the file.
     fn needs_the_file_of(&self, deal: &Deal) -> Option<Uuid> {
         let import = deal.import.as_ref().filter(|import| import.delete_after)?;
         let mut others = self.live.values().map(|live| &live.deal).filter(|other| {
-            other
+            let same = other
                 .import
                 .as_ref()
-                .is_some_and(|own| own.path == import.path)
-                && (other.checkpoint < Checkpoint::AddedPiece
-                    || other.checkpoint == Checkpoint::AddedPiece && other.uuid > deal.uuid)
+                .is_some_and(|own| own.path == import.path);
+            same && other.checkpoint <= Checkpoint::AddedPiece
+                && !self.being_kept.contains(&other.uuid)
         });
         others
             .find(|other| other.uuid != deal.uuid)
@@ -68,10 +69,19 @@ impl Market {
 
     /// The piece is kept: its record and the checkpoint become durable together.
     pub(super) fn keep(&mut self, uuid: Uuid, piece: Option<([u8; 32], PieceRecord)>) {
+        self.being_kept.remove(&uuid);
         let mut writes = Vec::new();
         if let Some((commitment, record)) = piece {
-            self.kept.insert(commitment, record.clone());
-            writes.push(Write::Piece(commitment, Box::new(record)));
+            let copy = self.kept.find(&commitment).filter(|copy| copy.ours);
+            match copy.filter(|copy| copy.path != record.path) {
+                // One that was not known yet when this one was begun with: it goes on being served.
+                Some(_) if !record.ours => {}
+                copy => {
+                    self.kept.insert(commitment, record.clone());
+                    writes.push(Write::Piece(commitment, Box::new(record)));
+                    self.delete(copy.into_iter().map(|copy| copy.path.into()).collect());
+                }
+            }
         }
         writes.extend(self.shrink_kept(self.settings.keep_bytes_max, Some(uuid)));
         self.apply_with(uuid, Event::Indexed, None, writes);
@@ -83,14 +93,14 @@ impl Market {
             return Vec::new();
         }
         // The files of these are being made under the same names.
-        let being_kept: BTreeSet<[u8; 32]> = self
+        let spared: BTreeSet<[u8; 32]> = self
             .live
             .values()
             .filter(|live| live.deal.checkpoint == Checkpoint::AddedPiece)
             .filter(|live| Some(live.deal.uuid) != done)
             .filter_map(|live| piece_commitment(&live.deal.proposal().piece_cid))
             .collect();
-        let gone = self.kept.shrink_to(bytes, &being_kept);
+        let gone = self.kept.shrink_to(bytes, &spared);
         gone.into_iter()
             .map(|Gone { commitment, files }| {
                 // On the thread that keeps pieces: one that is kept anew must not lose its file to this.
@@ -113,6 +123,9 @@ impl Market {
 
     /// Deletes files that have lost their owner.
     pub(super) fn delete(&mut self, files: Vec<PathBuf>) {
+        if files.is_empty() {
+            return;
+        }
         let (disk, told) = (Arc::clone(&self.parts.disk), self.reports.clone());
         let deletion = move || {
             for file in &files {

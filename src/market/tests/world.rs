@@ -91,6 +91,7 @@ impl World {
                 },
                 transfers_max: 4,
                 imports_max: 2,
+                drop_folder: None,
                 chain_poll: Duration::from_millis(5),
                 seal_poll: Duration::from_millis(5),
                 deal_watch: Duration::from_secs(3_600),
