@@ -463,3 +463,28 @@ fn a_token_without_sign_is_enough_with_a_key_of_our_own() {
         assert_eq!(published(&net), 1);
     }
 }
+
+#[test]
+fn an_order_costs_few_calls_however_many_deals_are_in_it() {
+    for (kind, own_key, most) in [
+        (NodeKind::Lotus, false, 8),
+        (NodeKind::Forest, false, 10),
+        (NodeKind::Gateway, true, 8),
+    ] {
+        let net = net(kind);
+        let chain = fresh(&net, own_key);
+        // What kind of node it is is asked once.
+        chain
+            .send(&chain.prepare(&order(&net, 1)).unwrap())
+            .unwrap();
+        net.advance(2);
+        let before: u64 = net.calls().values().sum();
+        let mut full = order(&net, 2);
+        let client = &net.people().client.key;
+        full.deals
+            .extend((3..10).map(|number| net.deal(client, number)));
+        chain.send(&chain.prepare(&full).unwrap()).unwrap();
+        let calls: u64 = net.calls().values().sum::<u64>() - before;
+        assert!(calls <= most, "{kind:?}: {calls}");
+    }
+}

@@ -236,3 +236,77 @@ fn a_sector_that_failed_keeps_its_deal_and_shows_its_state() {
         Ok(None)
     );
 }
+
+#[test]
+fn trap_12_a_deal_with_id_0_is_not_offered_and_a_reader_that_closes_early_is_no_success() {
+    let net = Net::start(|_| ());
+    let bytes = data(200_000);
+    let file = File::new(&bytes);
+    let mut piece = published(&net, &bytes, &file);
+    let miner = miner(&net);
+    // The sealer's disk is full after a part of the bytes: what counts is the call's answer, not the broken POST.
+    net.set_fault(Fault::once(
+        "SectorAddPieceToAny",
+        Effect::CloseEarly(50_000),
+    ));
+    let error = miner.add_piece(&piece, &go()).unwrap_err();
+    assert!(
+        matches!(&error, SealerError::Refused { message, .. } if message.contains("disk full")),
+        "{error:?}"
+    );
+    let none = miner.find(piece.deal_id, &piece.proposal.piece_cid);
+    assert_eq!(none, Ok(None), "a failed call leaves nothing");
+    let place = miner.add_piece(&piece, &go()).unwrap();
+    assert_eq!(miner.sector(place.sector).unwrap().deals, [piece.deal_id]);
+    piece.deal_id = 0;
+    let error = miner.add_piece(&piece, &go()).unwrap_err();
+    assert!(matches!(error, SealerError::Refused { .. }), "{error:?}");
+    assert_eq!(miner.find(0, &piece.proposal.piece_cid), Ok(None));
+}
+
+#[test]
+fn trap_12_a_restart_of_the_sealer_in_the_middle_of_a_call_leaves_no_second_copy() {
+    let net = Net::start(|config| {
+        config.worker_redirect = true;
+        config.pairing = Duration::from_secs(1);
+    });
+    let bytes = data(5_000);
+    let file = File::new(&bytes);
+    let piece = published(&net, &bytes, &file);
+    let delay = Effect::Delay(Duration::from_millis(500));
+    net.set_fault(Fault::once("SectorAddPieceToAny", delay));
+    let first = {
+        let (miner, piece) = (miner(&net), piece.clone());
+        std::thread::spawn(move || miner.add_piece(&piece, &go()))
+    };
+    std::thread::sleep(Duration::from_millis(200));
+    net.restart_miner(0);
+    let first = first.join().unwrap();
+    let miner = miner(&net);
+    let found = miner
+        .find(piece.deal_id, &piece.proposal.piece_cid)
+        .unwrap();
+    assert_eq!(found, first.ok(), "it is there, or it is not");
+    let place = match found {
+        Some(place) => place,
+        None => miner.add_piece(&piece, &go()).unwrap(),
+    };
+    let copies: usize = net.sectors(0).iter().map(|s| s.pieces.len()).sum();
+    assert_eq!(copies, 1);
+    assert_eq!(miner.sector(place.sector).unwrap().deals, [piece.deal_id]);
+}
+
+#[test]
+fn trap_14_a_piece_whose_deal_starts_within_the_sealing_buffer_is_refused_by_name() {
+    let net = Net::start(|config| config.sealing_buffer = 480);
+    let bytes = data(5_000);
+    let file = File::new(&bytes);
+    let piece = published(&net, &bytes, &file);
+    let early = piece.proposal.start_epoch - 481 - net.epoch();
+    net.advance(u32::try_from(early).unwrap() + 3);
+    let error = miner(&net).add_piece(&piece, &go()).unwrap_err();
+    assert!(
+        matches!(&error, SealerError::Refused { code: 1, message } if message.contains("has passed deal proposal start epoch")),
+        "{error:?}"
+    );
+}

@@ -58,6 +58,7 @@ use crate::filecoin::{ChainEpoch, TokenAmount};
 use crate::serve::listener::{Limits, Listener};
 use server::{PUSH_PATH, Role, Shared, answer};
 use smol::{Executor, Task, Timer};
+use std::collections::BTreeMap;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -229,6 +230,11 @@ impl Devnet {
         deals
             .map(|(number, deal)| (*number, Deal::clone(deal)))
             .collect()
+    }
+
+    /// How often each method was called, at all nodes and miners together, since the start.
+    pub fn calls(&self) -> BTreeMap<&'static str, u64> {
+        self.shared.world().calls.clone()
     }
 
     /// Adds scripted trouble; earlier trouble comes first.

@@ -130,6 +130,8 @@ pub struct World {
     pub faults: Vec<Fault>,
     /// Signs tokens.
     pub token_secret: [u8; 32],
+    /// Calls of each method, of all nodes and miners.
+    pub calls: BTreeMap<&'static str, u64>,
 }
 
 impl World {
@@ -160,6 +162,7 @@ impl World {
             keys: keys.collect(),
             default_key: first.map(|[owner, _, _]| owner.address.clone()),
             pushed: BTreeMap::new(),
+            calls: BTreeMap::new(),
             miners: config
                 .miners
                 .iter()
@@ -190,6 +193,12 @@ impl World {
                 self.chain.queue_activation(actor, sector, deals);
             }
         }
+    }
+
+    /// Counts a call that has the right form.
+    pub fn count(&mut self, method: &'static str) {
+        let count = self.calls.entry(method).or_default();
+        *count = count.saturating_add(1);
     }
 
     /// The key that the node holds for this address.

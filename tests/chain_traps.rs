@@ -1,0 +1,366 @@
+//! The traps of a chain node's interface (spec chain-sealer-rpc J), each against the devnet over real HTTP. Those of the
+//! sealer are in `sealer_devnet.rs`, those that the server's side decides in `devnet_http`.
+
+#[path = "support/devnet.rs"]
+mod support;
+
+use coracle::chain::{Chain, ChainError, LocalKeys, Lotus, Outcome, PublishOrder};
+use coracle::devnet::{FIL, NodeKind};
+use coracle::filecoin::{
+    Address, ClientDealProposal, Label, SecretKey, Signature, TokenAmount, cids,
+};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use support::{Net, limits, signed};
+use uuid::Uuid;
+
+const MINER: u64 = 1000;
+
+fn order(id: u128, deals: Vec<ClientDealProposal>) -> PublishOrder {
+    PublishOrder {
+        id: Uuid::from_u128(id),
+        miner: Address::id(MINER),
+        deals,
+        fee_max: TokenAmount::from_atto(FIL / 20),
+    }
+}
+
+fn publish(chain: &Lotus, order: &PublishOrder) -> cid::Cid {
+    chain.send(&chain.prepare(order).unwrap()).unwrap()
+}
+
+/// A call without any client of ours: HTTP status and body.
+fn post(url: &str, token: Option<&str>, body: &str) -> (u16, String) {
+    let agent: ureq::Agent = ureq::Agent::config_builder()
+        .http_status_as_error(false)
+        .proxy(None)
+        .build()
+        .into();
+    let mut request = agent.post(url);
+    if let Some(token) = token {
+        request = request.header("Authorization", format!("Bearer {token}"));
+    }
+    let mut response = request.send(body).unwrap();
+    let text = response.body_mut().read_to_string().unwrap();
+    (response.status().as_u16(), text)
+}
+
+fn call(method: &str, params: Value) -> String {
+    json!({"jsonrpc": "2.0", "id": 1, "method": format!("Filecoin.{method}"), "params": params})
+        .to_string()
+}
+
+#[test]
+fn trap_1_the_node_is_asked_under_v1() {
+    let net = Net::start(|_| ());
+    let unknown = cids::chain_cid(b"never sent");
+    assert_eq!(net.chain().outcome(&unknown, &[]), Ok(Outcome::Unknown));
+    // The old interface has other parameters for the same name.
+    let v0 = net.chain_at(&format!("http://{}/rpc/v0", net.node_addr()));
+    let refused = v0.outcome(&unknown, &[]);
+    assert!(
+        matches!(refused, Err(ChainError::Refused { code: -32602, .. })),
+        "{refused:?}"
+    );
+}
+
+#[test]
+fn trap_2_every_method_has_its_exact_number_of_parameters() {
+    for kind in [NodeKind::Lotus, NodeKind::Forest, NodeKind::Venus] {
+        let net = Net::start(|config| config.kind = kind);
+        let chain = net.chain();
+        let node = chain.node();
+        let (miner, client) = (Address::id(MINER), &net.people().client);
+        let head = node.head().unwrap();
+        node.finalized().unwrap();
+        node.tipset_at(head.epoch, &head).unwrap();
+        node.network_name().unwrap();
+        node.network_version().unwrap();
+        node.version().unwrap();
+        node.permissions().unwrap();
+        node.miner_info(&miner, None).unwrap();
+        node.miner_info(&miner, Some(&head)).unwrap();
+        node.lookup_id(&client.address, None).unwrap();
+        node.account_key(&client.id, Some(&head)).unwrap();
+        node.market_balance(&miner, None).unwrap();
+        node.collateral_bounds(2048, true).unwrap();
+        node.datacap(&client.address).unwrap();
+        node.wallet_balance(&client.address).unwrap();
+        node.next_nonce(&client.address).unwrap();
+        node.nonce_at(&client.address, &head).unwrap();
+        assert_eq!(node.market_deal(7), Ok(None));
+        assert_eq!(node.pending(|_| true), Ok(None));
+        let message = publish(&chain, &order(1, vec![net.deal(&client.key, 1)]));
+        node.get_message(&message).unwrap();
+        assert_eq!(node.search_message(&head, &message, -1), Ok(None));
+    }
+    let net = Net::start(|_| ());
+    let url = format!("http://{}/rpc/v1", net.node_addr());
+    let (status, body) = post(&url, None, &call("StateLookupID", json!(["f01000"])));
+    assert_eq!(status, 500);
+    assert!(body.contains("-32602"), "{body}");
+}
+
+#[test]
+fn trap_3_errors_come_with_every_status_and_401_with_none_of_it() {
+    let net = Net::start(|config| config.auth = true);
+    let url = format!("http://{}/rpc/v1", net.node_addr());
+    let table = [
+        (400, -32600, String::new()),
+        (500, -32700, "{".to_owned()),
+        (500, -32601, call("ChainNotify", json!([]))),
+        (200, 1, call("StateMarketStorageDeal", json!([7, null]))),
+        (200, 1, call("WalletHas", json!(["f01000"]))),
+    ];
+    for (status, code, body) in table {
+        let (found, text) = post(&url, None, &body);
+        assert_eq!(found, status, "{text}");
+        let object: Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(object["error"]["code"], code, "{text}");
+    }
+    let stale = Some("eyJh.eyJB.c2ln");
+    let (status, text) = post(&url, stale, &call("ChainHead", json!([])));
+    assert_eq!((status, text.as_str()), (401, ""));
+    // The client tells them apart.
+    let chain = net.chain_at(&format!("eyJh.eyJB.c2ln:http://{}", net.node_addr()));
+    assert_eq!(chain.head(), Err(ChainError::Unauthorized));
+    let chain = net.chain_at(&format!("http://{}", net.node_addr()));
+    let sign = chain.prepare(&order(1, vec![net.deal(&net.people().client.key, 1)]));
+    assert!(matches!(sign, Err(ChainError::Forbidden(_))), "{sign:?}");
+}
+
+#[test]
+fn trap_4_null_lists_empty_addresses_and_large_numbers_are_read() {
+    let net = Net::start(|_| ());
+    // The devnet's miner has no peer ID and no multiaddrs: both are null, and its next worker is `<empty>`.
+    let contact = net.chain().provider_contact(&Address::id(MINER)).unwrap();
+    assert_eq!((contact.peer_id, contact.multiaddrs.len()), (None, 0));
+    let worker = &net.people().miners[0][1];
+    // Beyond 64 bits.
+    let much = TokenAmount::parse_fil("1999999999.999999999999999999").unwrap();
+    net.set_balance(worker, &much);
+    assert_eq!(net.chain().node().wallet_balance(&worker.address), Ok(much));
+}
+
+/// The worker's key beside the node.
+struct Own(SecretKey);
+
+impl LocalKeys for Own {
+    fn has(&self, key: &Address) -> bool {
+        *key == self.0.address()
+    }
+
+    fn sign(&self, key: &Address, bytes: &[u8]) -> Option<Signature> {
+        self.has(key).then(|| self.0.sign(bytes))
+    }
+}
+
+#[test]
+fn trap_5_what_is_signed_here_is_valid_there() {
+    let net = Net::start(|_| ());
+    let worker = &net.people().miners[0][1];
+    let keys = Box::new(Own(worker.key.clone()));
+    let chain = Lotus::with_limits(
+        &net.fullnode_api_info(),
+        Some(keys),
+        BTreeMap::new(),
+        limits(),
+    )
+    .unwrap();
+    let message = publish(
+        &chain,
+        &order(1, vec![net.deal(&net.people().client.key, 1)]),
+    );
+    // The pool verifies signatures, and r‖s‖v has a v of 0 or 1.
+    let sent = &net.received_messages()[0];
+    assert_eq!(sent.cid(), message);
+    assert_ne!(
+        sent.message.cid(),
+        message,
+        "secp256k1: that of the wrapper"
+    );
+    assert_eq!(sent.signature.data.len(), 65);
+    assert!(sent.signature.data[64] <= 1);
+}
+
+#[test]
+fn trap_6_the_executed_message_may_be_another_than_the_sent_one() {
+    let net = Net::start(|_| ());
+    let chain = net.chain();
+    let order = order(1, vec![net.deal(&net.people().client.key, 1)]);
+    let message = publish(&chain, &order);
+    let replaced = net.replace_message(&message).unwrap();
+    net.advance(2);
+    let outcome = chain.outcome(&message, &[order.deals[0].proposal.clone()]);
+    let Ok(Outcome::Executed {
+        message: executed,
+        deals,
+        ..
+    }) = outcome
+    else {
+        panic!("{outcome:?}");
+    };
+    assert_eq!(executed, replaced);
+    assert!(deals[0].is_some());
+}
+
+#[test]
+fn trap_7_a_message_that_waits_is_not_one_that_nobody_knows() {
+    let net = Net::start(|_| ());
+    let chain = net.chain();
+    let message = publish(
+        &chain,
+        &order(1, vec![net.deal(&net.people().client.key, 1)]),
+    );
+    assert_eq!(chain.outcome(&message, &[]), Ok(Outcome::Pending));
+    let unknown = cids::chain_cid(b"never sent");
+    assert_eq!(chain.outcome(&unknown, &[]), Ok(Outcome::Unknown));
+}
+
+#[test]
+fn trap_8_ids_are_ranked_over_the_deals_that_were_taken_and_change_with_the_chain() {
+    let net = Net::start(|_| ());
+    let chain = net.chain();
+    let people = net.people();
+    let deals = vec![
+        net.deal(&people.client.key, 1),
+        net.deal(&people.bls_client.key, 2),
+        net.deal(&people.client.key, 3),
+    ];
+    let asked: Vec<_> = deals.iter().map(|deal| deal.proposal.clone()).collect();
+    let message = publish(&chain, &order(1, deals));
+    // Good when it was estimated, without escrow when it is executed.
+    net.set_escrow(&people.bls_client.id, &TokenAmount::zero());
+    net.advance(3);
+    let ids = || match chain.outcome(&message, &asked) {
+        Ok(Outcome::Executed { deals, .. }) => deals,
+        other => panic!("{other:?}"),
+    };
+    let [Some(first), None, Some(third)] = ids()[..] else {
+        panic!("{:?}", ids());
+    };
+    assert_eq!(third, first + 1);
+    net.reorganise(4);
+    net.advance(3);
+    let [Some(again), _, Some(_)] = ids()[..] else {
+        panic!("{:?}", ids());
+    };
+    assert_ne!(again, first);
+}
+
+#[test]
+fn trap_9_the_chain_has_id_addresses_and_no_labels_of_bytes() {
+    let net = Net::start(|_| ());
+    let chain = net.chain();
+    let client = &net.people().client;
+    let mut proposal = net.deal(&client.key, 1).proposal;
+    proposal.label = Label::Bytes(vec![0xff, 0xfe]);
+    let deal = signed(proposal.clone(), &client.key);
+    let message = publish(&chain, &order(1, vec![deal]));
+    net.advance(2);
+    let outcome = chain.outcome(&message, std::slice::from_ref(&proposal));
+    let Ok(Outcome::Executed { deals, .. }) = outcome else {
+        panic!("{outcome:?}");
+    };
+    let state = chain.deal_state(deals[0].unwrap()).unwrap().unwrap();
+    assert_eq!(state.proposal.client, client.id);
+    assert_ne!(state.proposal.client, proposal.client);
+    assert_eq!(state.proposal.label, Label::Text(String::new()));
+    // The same deal under the client's ID is found too, and is a duplicate for the actor.
+    let mut other = proposal;
+    other.client = client.id.clone();
+    let outcome = chain.outcome(&message, std::slice::from_ref(&other));
+    assert!(matches!(outcome, Ok(Outcome::Executed { deals, .. }) if deals[0].is_some()));
+    let again = signed(other, &client.key);
+    assert!(
+        chain
+            .dry_run(&Address::id(MINER), &again)
+            .unwrap()
+            .is_some()
+    );
+}
+
+#[test]
+fn trap_10_exit_code_0_without_a_result_is_no_signature() {
+    let net = Net::start(|_| ());
+    let chain = net.chain();
+    let people = net.people();
+    let signature = people.contract.key.sign(b"proposal");
+    let asks = |who: &Address| chain.authenticate(who, &signature, b"proposal");
+    assert_eq!(asks(&people.contract.address), Ok(true));
+    assert_eq!(asks(&people.eth_account.address), Ok(false));
+}
+
+#[test]
+fn trap_11_only_lotus_is_trusted_to_send_once() {
+    for (kind, signed_first) in [
+        (NodeKind::Lotus, false),
+        (NodeKind::Forest, true),
+        (NodeKind::Venus, true),
+    ] {
+        let net = Net::start(|config| config.kind = kind);
+        let order = order(1, vec![net.deal(&net.people().client.key, 1)]);
+        let chain = net.chain();
+        let prepared = chain.prepare(&order).unwrap();
+        assert_eq!(prepared.cid().is_some(), signed_first, "{kind:?}");
+        let first = chain.send(&prepared);
+        assert_eq!(chain.send(&prepared), first);
+        assert_eq!(net.received_messages().len(), 1, "{kind:?}");
+    }
+}
+
+#[test]
+fn trap_13_collateral_is_inflated_and_escrow_holds_what_is_locked() {
+    let net = Net::start(|_| ());
+    let chain = net.chain();
+    let miner = Address::id(MINER);
+    let before = chain.provider_facts(&miner).unwrap();
+    let deal = net.deal(&net.people().client.key, 1);
+    publish(&chain, &order(1, vec![deal.clone()]));
+    net.advance(2);
+    let after = chain.provider_facts(&miner).unwrap();
+    let collateral = &deal.proposal.provider_collateral;
+    assert_eq!(
+        &before.escrow_available - &after.escrow_available,
+        *collateral
+    );
+    assert_eq!(&after.escrow_locked - &before.escrow_locked, *collateral);
+    let balance = chain.node().market_balance(&miner, None).unwrap();
+    assert_eq!(balance.available(), after.escrow_available);
+    assert_eq!(
+        &after.escrow_available + &after.escrow_locked,
+        balance.escrow
+    );
+    // The worker's own account is another one.
+    let worker = chain.node().market_balance(&after.worker, None).unwrap();
+    assert!(worker.escrow.is_zero());
+    // What lies between the actor's minimum and the node's is valid on chain.
+    let bounds = chain.collateral_bounds(32 << 30, false).unwrap();
+    let mut thrifty = net.deal(&net.people().client.key, 2).proposal;
+    thrifty.piece_size = 32 << 30;
+    thrifty.provider_collateral = &bounds.min - &TokenAmount::from_atto(1_u64);
+    let thrifty = signed(thrifty, &net.people().client.key);
+    assert_eq!(chain.dry_run(&miner, &thrifty), Ok(None));
+}
+
+#[test]
+fn trap_15_datacap_is_spent_on_padded_bytes_of_a_mebibyte_at_least() {
+    let net = Net::start(|_| ());
+    let chain = net.chain();
+    let client = &net.people().verified_client;
+    let verified = |size: u64| {
+        let mut proposal = net.deal(&client.key, 1).proposal;
+        proposal.verified = true;
+        proposal.piece_size = size;
+        signed(proposal, &client.key)
+    };
+    let miner = Address::id(MINER);
+    let small = chain.dry_run(&miner, &verified(1 << 19)).unwrap();
+    assert!(small.unwrap().contains("datacap"));
+    assert_eq!(chain.dry_run(&miner, &verified(1 << 20)), Ok(None));
+    let before = chain.datacap(&client.address).unwrap().unwrap();
+    publish(&chain, &order(1, vec![verified(1 << 20)]));
+    net.advance(2);
+    let after = chain.datacap(&client.address).unwrap().unwrap();
+    assert_eq!(&before - &after, TokenAmount::from_atto(1_u64 << 20));
+}
