@@ -387,3 +387,21 @@ fn a_contract_client_is_asked_on_chain() {
         assert_eq!(world.chain.state().authenticated, 1);
     });
 }
+
+#[test]
+fn a_contract_without_a_key_is_asked_on_chain_too() {
+    let world = World::new();
+    world.run(async {
+        let running = world.start().await;
+        world.chain.state().contracts = true;
+        let mut params = world.online(1);
+        let robust = crate::filecoin::Address::from_bytes(&[[2].as_slice(), &[5; 20]].concat());
+        let robust = robust.unwrap();
+        params.proposal.as_mut().unwrap().proposal.client = robust.clone();
+        running.accepted(&params).await;
+        assert_eq!(world.chain.state().authenticated, 1);
+        let deal = running.deal(params.uuid).await.unwrap();
+        assert_eq!(deal.client_key, robust);
+        assert_eq!(deal.client_id, Some(crate::filecoin::Address::id(2_005)));
+    });
+}

@@ -24,6 +24,8 @@ pub struct State {
     pub head: i64,
     /// No call is answered.
     pub away: bool,
+    /// No client has a key behind its address.
+    pub contracts: bool,
     /// Clients have no funds left.
     pub poor: bool,
     /// Questions about clients wait while this is set.
@@ -146,10 +148,12 @@ impl Chain for MemoryChain {
     }
 
     fn key_address(&self, client: &Address) -> Answer<Address> {
-        self.here().map(|_| match client.protocol() {
-            Protocol::Id => client_key().address(),
-            _ => client.clone(),
-        })
+        let state = self.here()?;
+        match client.protocol() {
+            _ if state.contracts => Err(ChainError::Unreachable("it is no account".to_owned())),
+            Protocol::Id => Ok(client_key().address()),
+            _ => Ok(client.clone()),
+        }
     }
 
     fn id_address(&self, address: &Address) -> Answer<Address> {
