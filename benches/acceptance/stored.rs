@@ -215,7 +215,7 @@ fn stored_deal(number: u64, deals: u64, devnet: &Devnet, key: &SecretKey) -> Dea
         duration: deal::DURATION,
         storage_price: TokenAmount::from_atto(50_000_000),
         provider_collateral: TokenAmount::from_atto(7_345_678_901_234_567_u64),
-        verified: number % 2 == 0,
+        verified: number.is_multiple_of(2),
         skip_announce: false,
         remove_unsealed: false,
     };
@@ -262,7 +262,7 @@ fn stored_deal(number: u64, deals: u64, devnet: &Devnet, key: &SecretKey) -> Dea
     });
     deal.sealed = number + LIVE < deals;
     deal.sealing = if deal.sealed { "Proving" } else { "PreCommit1" }.to_owned();
-    if deal.sealed && number % 50 == 0 {
+    if deal.sealed && number.is_multiple_of(50) {
         deal.checkpoint = Checkpoint::Complete;
         deal.error = "data-transfer failed: the server answered 404 Not Found".to_owned();
     }

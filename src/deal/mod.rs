@@ -31,6 +31,7 @@ pub mod record;
 mod refusal;
 pub mod status;
 pub mod step;
+pub mod sums;
 pub mod terms;
 mod versioned;
 pub mod wait;

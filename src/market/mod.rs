@@ -30,6 +30,7 @@ mod import;
 mod inputs;
 mod keep;
 mod late;
+mod lives;
 mod onchain;
 mod passes;
 mod publisher;

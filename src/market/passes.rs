@@ -38,6 +38,15 @@ impl Progress {
         control.bytes.store(bytes, Ordering::Relaxed);
     }
 
+    /// Bytes that have arrived for all deals together, of each at most what `most` says.
+    pub(super) fn arrived(&self, most: impl Fn(Uuid) -> u64) -> u64 {
+        let controls = super::facts::lock(&self.controls);
+        let arrived = controls
+            .iter()
+            .map(|(deal, control)| control.bytes.load(Ordering::Relaxed).min(most(*deal)));
+        arrived.fold(0, u64::saturating_add)
+    }
+
     fn open(&self, deal: Uuid) -> Arc<Control> {
         let mut controls = super::facts::lock(&self.controls);
         let control = controls.entry(deal).or_default();

@@ -7,11 +7,12 @@ use super::handover::Calls;
 use super::import::Imports;
 use super::inputs::{Input, Report};
 use super::late::Late;
+use super::lives::Lives;
 use super::passes::{self, Passes, Progress};
 use super::publisher::Publisher;
 use super::watch::{self, Sectors};
 use super::{Handle, Kept, Parts, Settings, StartError, Threads, snapshot, sweep};
-use crate::deal::step::{Event, Live};
+use crate::deal::step::Event;
 use crate::deal::{Checkpoint, Deal, Millis};
 use crate::filecoin::Address;
 use crate::store::{StoreError, Write};
@@ -54,7 +55,7 @@ pub(super) struct Market {
     settings: Arc<Settings>,
     parts: Parts,
     threads: Threads,
-    live: BTreeMap<Uuid, Live>,
+    live: Lives,
     ended: BTreeSet<(Millis, Uuid)>,
     wakes: BTreeSet<(Millis, Uuid)>,
     tickets: BTreeMap<u64, Ticket>,
@@ -133,10 +134,7 @@ impl Market {
             imports,
             dropping: Dropping::default(),
             being_kept: BTreeSet::new(),
-            live: deals
-                .into_iter()
-                .map(|deal| (deal.uuid, Live { deal, busy: None }))
-                .collect(),
+            live: Lives::new(deals),
             bench,
             settings,
             parts,
@@ -243,7 +241,7 @@ impl Market {
         self.publisher.clock_set_back(now);
         self.dropping.clock_set_back(now);
         self.wakes.clear();
-        for uuid in self.live.keys().copied().collect::<Vec<_>>() {
+        for uuid in self.live.uuids() {
             self.apply(uuid, Event::Resume, None);
         }
     }
@@ -340,7 +338,7 @@ impl Market {
                     log::warn!("the chain cannot be looked at: {error}");
                 }
                 if let Some((head, _)) = seen.head.filter(|_| seen.error.is_none()) {
-                    for uuid in self.live.keys().copied().collect::<Vec<_>>() {
+                    for uuid in self.live.uuids() {
                         self.apply(uuid, Event::Head(head), None);
                     }
                 }

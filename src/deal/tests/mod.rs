@@ -17,6 +17,7 @@ pub(crate) mod samples;
 mod setback;
 mod status;
 mod step;
+mod sums;
 mod terms;
 mod verbs;
 mod wait;

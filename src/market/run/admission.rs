@@ -3,9 +3,10 @@
 use super::Market;
 use super::storing::Ticket;
 use crate::deal::admit::{self, Known, Room};
-use crate::deal::ledger::{self, Ledger};
+use crate::deal::ledger;
 use crate::deal::step::{Event, Live, step};
-use crate::deal::{Checkpoint, Deal, Refusal};
+use crate::deal::sums::awaited_bytes;
+use crate::deal::{Deal, Refusal};
 use crate::filecoin::{Address, TokenAmount};
 use crate::market::Snapshot;
 use crate::market::facts::lock;
@@ -13,13 +14,12 @@ use crate::market::handle::Answer;
 use crate::market::inputs::{Candidate, Holdings, KnownDeal};
 use crate::store::{StoreError, Write, log_line};
 use futures::channel::oneshot;
-use std::collections::BTreeMap;
 use uuid::Uuid;
 
 impl Market {
     /// Admits a judged proposal: the answer waits for the commit.
     pub(super) fn admit(&mut self, candidate: Candidate) {
-        let known = known_deals(&self.live, &candidate);
+        let known = self.known_deals(&candidate);
         let Candidate {
             deal,
             disk_free,
@@ -72,7 +72,7 @@ impl Market {
             .into_iter()
             .map(|effect| (uuid, effect))
             .collect();
-        self.live.insert(uuid, live);
+        self.live.insert(live);
         self.commit(
             writes,
             Ticket {
@@ -82,6 +82,15 @@ impl Market {
                 ..Ticket::default()
             },
         );
+    }
+
+    /// Deals of a candidate's kind that are in memory, beside those that the database has.
+    fn known_deals(&self, candidate: &Candidate) -> Vec<KnownDeal> {
+        let same_uuid = self.live.get(&candidate.deal.uuid).map(|live| &live.deal);
+        let same = self.live.same_proposal(&candidate.deal.chain_cid);
+        let live = same.chain(same_uuid);
+        let known = live.map(|deal| (deal.uuid, deal.created, deal.chain_cid));
+        candidate.known.iter().copied().chain(known).collect()
     }
 
     /// Answers a proposal that was admitted before; if that is not durable yet, together with the first one.
@@ -106,7 +115,6 @@ impl Market {
     ) -> Result<Room, Refusal> {
         let now = (self.parts.now)();
         let poll = self.bench.poll_millis();
-        let client = deal.client();
         let away = |why: String| Refusal::server_error("tag funds", &why);
         let snapshot = lock(&self.bench.snapshot);
         let head = snapshot.fresh_head(now, poll).map_err(away)?;
@@ -126,11 +134,9 @@ impl Market {
             same_proposal: find(&|(_, _, cid)| *cid == deal.chain_cid),
             same_uuid: find(&|(uuid, _, _)| *uuid == deal.uuid),
             head,
-            ledger: Ledger::of(self.deals(), deal.miner()),
-            host_staging: ledger::staging_of(self.deals(), |other| {
-                other.request.host == deal.request.host
-            }),
-            client_staging: ledger::staging_of(self.deals(), |other| other.is_of(&client)),
+            ledger: self.live.ledger(deal.miner()),
+            host_staging: self.live.host_staging(&deal.request.host),
+            client_staging: self.live.client_staging(&deal.client()),
             escrow_available: miner.facts.escrow_available.clone(),
             publish_balance: miner.facts.publish_balance.clone(),
             reserved_by_others: self.reserved_by_others(deal.miner(), &snapshot),
@@ -160,7 +166,7 @@ impl Market {
         let mut reserved = TokenAmount::default();
         for (other, own) in &self.settings.miners {
             if other != miner && wallet(other).is_some() && wallet(other) == wallet(miner) {
-                let needed = Ledger::of(self.deals(), other).publish_reserve(0, &own.terms);
+                let needed = self.live.ledger(other).publish_reserve(0, &own.terms);
                 reserved = &reserved + &needed;
             }
         }
@@ -192,6 +198,7 @@ impl Market {
     /// What the live deals hold, as this miner sees it.
     pub(super) fn holdings(&self, miner: &Address) -> Holdings {
         let staged = self
+            .live
             .deals()
             .filter(|deal| ledger::staging_bytes(deal) > 0)
             .map(|deal| match deal.payload_size {
@@ -199,25 +206,19 @@ impl Market {
                 whole => whole,
             });
         Holdings {
-            ledger: Ledger::of(self.deals(), miner),
+            ledger: self.live.ledger(miner),
             staged: staged.fold(0, u64::saturating_add),
         }
     }
 
-    /// All live deals.
-    fn deals(&self) -> impl Iterator<Item = &Deal> {
-        self.live.values().map(|live| &live.deal)
-    }
-
     /// Bytes that accepted deals have yet to bring to the disk.
     fn outstanding(&self) -> u64 {
-        self.deals()
-            .filter(|deal| deal.checkpoint == Checkpoint::Accepted && !deal.request.offline)
-            .map(|deal| {
-                let arrived = self.passes.progress.bytes(deal.uuid);
-                deal.request.size.saturating_sub(arrived)
-            })
-            .fold(0, u64::saturating_add)
+        // Few have begun to arrive: one pass over those instead of over all deals.
+        let arrived = self.passes.progress.arrived(|uuid| {
+            let live = self.live.get(&uuid);
+            live.map_or(0, |live| awaited_bytes(&live.deal))
+        });
+        self.live.awaited().saturating_sub(arrived)
     }
 
     /// Lets kept pieces give way until this much more fits.
@@ -242,16 +243,4 @@ fn not_ours(miner: &Address) -> Refusal {
         "the miner is not ours",
         &format!("CORACLE_MINERS does not name {miner}"),
     )
-}
-
-/// Deals of a candidate's kind that are in memory, beside those that the database has.
-fn known_deals(live: &BTreeMap<Uuid, Live>, candidate: &Candidate) -> Vec<KnownDeal> {
-    let mut known = candidate.known.clone();
-    for live in live.values() {
-        let deal = &live.deal;
-        if deal.uuid == candidate.deal.uuid || deal.chain_cid == candidate.deal.chain_cid {
-            known.push((deal.uuid, deal.created, deal.chain_cid));
-        }
-    }
-    known
 }

@@ -28,21 +28,27 @@ impl Market {
         let (mut writes, mut effects) = (Vec::new(), Vec::new());
         let (mut placed, mut imported) = (Vec::new(), BTreeSet::new());
         for (uuid, mut import) in imports {
-            let own = self.live.get_mut(&uuid).and_then(|live| {
+            let own = self.live.get(&uuid).and_then(|live| {
                 let own = self.settings.miners.get(live.deal.miner())?;
-                Some((live, own))
+                Some(own)
             });
-            let Some((live, own)) = own else {
+            let Some(own) = own else {
                 placed.push(None);
                 continue;
             };
             (import.place, import.begun) = (self.imports.place(), false);
-            let outcome = step(live, Event::Imported(import), now, &own.terms);
+            let moved = self.live.change(&uuid, |live| {
+                let outcome = step(live, Event::Imported(import), now, &own.terms);
+                (outcome, live.deal.clone())
+            });
+            let Some((outcome, deal)) = moved else {
+                continue;
+            };
             if let Some(refused) = outcome.refused {
                 placed.push(Some(Err(refused)));
                 continue;
             }
-            writes.push(Write::Deal(Box::new(live.deal.clone())));
+            writes.push(Write::Deal(Box::new(deal)));
             for line in &outcome.lines {
                 log::log!(line.level, "deal {uuid}: {}", line.text);
                 writes.push(Write::Log(uuid, log_line(now, line.level, &line.text)));

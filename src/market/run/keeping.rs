@@ -143,7 +143,7 @@ impl Market {
     pub(super) fn begin(&mut self) {
         self.forget_messages();
         let mut elsewhere = Vec::new();
-        for uuid in self.live.keys().copied().collect::<Vec<_>>() {
+        for uuid in self.live.uuids() {
             let Some(deal) = self.live.get(&uuid).map(|live| &live.deal) else {
                 continue;
             };

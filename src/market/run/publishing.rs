@@ -53,7 +53,7 @@ impl Market {
         let mut writes = Vec::new();
         let now = (self.parts.now)();
         for (uuid, objection) in tried {
-            let Some(live) = self.live.get_mut(&uuid) else {
+            let Some(live) = self.live.get(&uuid) else {
                 continue;
             };
             if live.deal.checkpoint != Checkpoint::Transferred {
@@ -67,8 +67,11 @@ impl Market {
             let Some(own) = self.settings.miners.get(miner) else {
                 continue;
             };
-            step(live, Event::Ordered(order), now, &own.terms);
-            writes.push(Write::Deal(Box::new(live.deal.clone())));
+            let ordered = self.live.change(&uuid, |live| {
+                step(live, Event::Ordered(order), now, &own.terms);
+                Write::Deal(Box::new(live.deal.clone()))
+            });
+            writes.extend(ordered);
         }
         if !writes.is_empty() {
             self.commit(
@@ -110,7 +113,7 @@ impl Market {
 
     /// Makes an order's message ready, or sends it if that was done, unless either is under way.
     pub(super) fn send_order(&mut self, order: Uuid) {
-        let members = publisher::members(self.live.values().map(|live| &live.deal), order);
+        let members = publisher::members(self.live.of_order(order), order);
         let Some(own) = members
             .first()
             .and_then(|deal| self.settings.miners.get(deal.miner()))
@@ -194,18 +197,17 @@ impl Market {
 
     /// The deals of an order that wait for its message or for what becomes of it.
     fn of_order(&self, order: Uuid) -> Vec<Uuid> {
-        let of_order = self.live.values().filter(|live| {
-            live.deal.order == Some(order)
-                && matches!(
-                    live.deal.checkpoint,
-                    Checkpoint::Transferred | Checkpoint::Published
-                )
+        let of_order = self.live.of_order(order).filter(|deal| {
+            matches!(
+                deal.checkpoint,
+                Checkpoint::Transferred | Checkpoint::Published
+            )
         });
-        of_order.map(|live| live.deal.uuid).collect()
+        of_order.map(|deal| deal.uuid).collect()
     }
 
     fn not_published(&mut self, order: Uuid, error: &ChainError, unsent: bool) {
-        let members = publisher::members(self.live.values().map(|live| &live.deal), order);
+        let members = publisher::members(self.live.of_order(order), order);
         let events: Vec<(Uuid, Event)> = members
             .into_iter()
             .map(|deal| (deal.uuid, publisher::failure(deal, error, unsent)))

@@ -55,7 +55,7 @@ impl Market {
         mut writes: Vec<Write>,
     ) {
         let now = self.now();
-        let Some(live) = self.live.get_mut(&uuid) else {
+        let Some(live) = self.live.get(&uuid) else {
             if let Some(told) = told {
                 let _ = told.send(Err(format!("no storage deal found with deal UUID {uuid}")));
             }
@@ -70,7 +70,12 @@ impl Market {
             }
             return;
         };
-        let outcome = step::step(live, event, now, &miner.terms);
+        let moved = self
+            .live
+            .change(&uuid, |live| step::step(live, event, now, &miner.terms));
+        let (Some(outcome), Some(live)) = (moved, self.live.get(&uuid)) else {
+            return;
+        };
         if let Some(refused) = outcome.refused {
             if let Some(told) = told {
                 let _ = told.send(Err(refused));
@@ -183,6 +188,15 @@ impl Market {
             for order in ticket.orders {
                 self.send_order(order);
             }
+        }
+        if let Some(uuid) = ticket.deal
+            && let Some(live) = self.live.get(&uuid)
+            && live.deal.payload_size > 0
+            && !self.passes.runs(uuid)
+            && !self.import_passes.runs(uuid)
+        {
+            // The record tells it from now on.
+            self.passes.progress.forget(uuid);
         }
         for (uuid, looker) in ticket.lookers {
             self.show(uuid, looker);

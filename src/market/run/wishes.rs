@@ -29,7 +29,7 @@ impl Market {
     }
 
     fn wish(&mut self, uuid: Uuid, verb: Verb, told: oneshot::Sender<Result<(), String>>) {
-        if self.live.contains_key(&uuid) {
+        if self.live.get(&uuid).is_some() {
             return self.apply(uuid, Event::Operator(verb), Some(told));
         }
         let _ = told.send(Err(format!("no live deal with UUID {uuid}")));

@@ -21,6 +21,7 @@ mod late;
 mod life;
 mod life_edges;
 mod limits;
+mod lives;
 mod miners;
 mod prepared;
 mod publishing;
