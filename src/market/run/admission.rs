@@ -6,7 +6,7 @@ use crate::deal::admit::{self, Known, Room};
 use crate::deal::ledger;
 use crate::deal::step::{Event, Live, step};
 use crate::deal::sums::awaited_bytes;
-use crate::deal::{Deal, Refusal};
+use crate::deal::{Deal, Ledger, Refusal};
 use crate::filecoin::{Address, TokenAmount};
 use crate::market::Snapshot;
 use crate::market::facts::lock;
@@ -14,6 +14,7 @@ use crate::market::handle::Answer;
 use crate::market::inputs::{Candidate, Holdings, KnownDeal};
 use crate::store::{StoreError, Write, log_line};
 use futures::channel::oneshot;
+use std::collections::BTreeMap;
 use uuid::Uuid;
 
 impl Market {
@@ -151,11 +152,7 @@ impl Market {
     pub(super) fn ledgers(&self) -> BTreeMap<Address, Ledger> {
         let miners = self.settings.miners.keys().cloned();
         miners
-            .map(|miner| {
-                let deals = self.live.values().map(|live| &live.deal);
-                let held = Ledger::of(deals, &miner);
-                (miner, held)
-            })
+            .map(|miner| (miner.clone(), self.live.ledger(&miner)))
             .collect()
     }
 

@@ -65,19 +65,28 @@ impl Market {
         let Some(found) = found else {
             return vec![turn(Some(now.saturating_add(every)))];
         };
-        // Sealed a moment ago, it is still in memory; else the record is enough.
-        let mut read = Live {
-            deal: *read,
-            busy: None,
-        };
-        let live = self.live.get_mut(&uuid).unwrap_or(&mut read);
-        let Some(miner) = self.settings.miners.get(live.deal.miner()) else {
+        let Some(miner) = self.settings.miners.get(read.miner()) else {
             return vec![turn(Some(now.saturating_add(every)))];
         };
-        let outcome = step(live, Event::ChainSeen { head, found }, now, &miner.terms);
-        let mut writes = vec![turn(onchain::next(&live.deal, head, now, every))];
+        let seen = |live: &mut Live| {
+            let outcome = step(live, Event::ChainSeen { head, found }, now, &miner.terms);
+            (outcome, live.deal.clone())
+        };
+        // Sealed a moment ago, it is still in memory; else the record is enough.
+        let (outcome, deal) = if self.live.get(&uuid).is_some() {
+            match self.live.change(&uuid, seen) {
+                Some(outcome) => outcome,
+                None => return vec![turn(Some(now.saturating_add(every)))],
+            }
+        } else {
+            seen(&mut Live {
+                deal: *read,
+                busy: None,
+            })
+        };
+        let mut writes = vec![turn(onchain::next(&deal, head, now, every))];
         if outcome.changed {
-            writes.push(Write::Deal(Box::new(live.deal.clone())));
+            writes.push(Write::Deal(Box::new(deal)));
         }
         for line in outcome.lines {
             log::log!(line.level, "deal {uuid}: {}", line.text);

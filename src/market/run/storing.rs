@@ -6,6 +6,8 @@ use crate::deal::{Checkpoint, Deal, Refusal};
 use crate::market::events::{self, DealEvent};
 use crate::market::handle::Answer;
 use crate::market::inputs::{AllPlaced, Report};
+use crate::market::lives::Lives;
+use crate::market::{MinerSettings, Settings};
 use crate::store::{StoreError, Write, log_line};
 use futures::channel::oneshot;
 use std::collections::BTreeSet;
@@ -55,24 +57,27 @@ impl Market {
         mut writes: Vec<Write>,
     ) {
         let now = self.now();
-        let Some(live) = self.live.get(&uuid) else {
-            if let Some(told) = told {
-                let _ = told.send(Err(format!("no storage deal found with deal UUID {uuid}")));
+        let miner = match own_miner(&self.live, &self.settings, uuid) {
+            Ok(miner) => miner,
+            Err(why) => {
+                if let Some(told) = told {
+                    let _ = told.send(Err(why));
+                }
+                return;
             }
-            return;
         };
-        let Some(miner) = self.settings.miners.get(live.deal.miner()) else {
-            if let Some(told) = told {
-                let miner = live.deal.miner();
-                let _ = told.send(Err(format!(
-                    "deal {uuid} belongs to {miner}, which is not among the miners of the settings any more"
-                )));
+        let arrived = self.passes.progress.bytes(uuid);
+        let moved = self.live.change(&uuid, |live| {
+            let outcome = step::step(live, event, now, &miner.terms);
+            let deal = &mut live.deal;
+            if outcome.refused.is_none()
+                && deal.checkpoint == Checkpoint::Complete
+                && deal.payload_size == 0
+            {
+                deal.received = arrived;
             }
-            return;
-        };
-        let moved = self
-            .live
-            .change(&uuid, |live| step::step(live, event, now, &miner.terms));
+            outcome
+        });
         let (Some(outcome), Some(live)) = (moved, self.live.get(&uuid)) else {
             return;
         };
@@ -81,9 +86,6 @@ impl Market {
                 let _ = told.send(Err(refused));
             }
             return;
-        }
-        if live.deal.checkpoint == Checkpoint::Complete && live.deal.payload_size == 0 {
-            live.deal.received = self.passes.progress.bytes(uuid);
         }
         if outcome.freed.finished && live.deal.sealed {
             // From now on it has its turns to be looked at on chain, and need not be in memory.
@@ -106,11 +108,8 @@ impl Market {
             log::log!(line.level, "deal {uuid}: {}", line.text);
             writes.push(Write::Log(uuid, log_line(now, line.level, &line.text)));
         }
-        let effects = outcome
-            .effects
-            .into_iter()
-            .map(|effect| (uuid, effect))
-            .collect();
+        let effects = outcome.effects.into_iter();
+        let effects = effects.map(|effect| (uuid, effect)).collect();
         if outcome.freed.funds || outcome.freed.space {
             // What it held may let an import begin.
             self.imports.stir();
@@ -218,6 +217,23 @@ impl Market {
             }
         }
     }
+}
+
+/// The settings of a live deal's miner, or what an operator is told.
+fn own_miner<'a>(
+    lives: &Lives,
+    settings: &'a Settings,
+    uuid: Uuid,
+) -> Result<&'a MinerSettings, String> {
+    let live = lives
+        .get(&uuid)
+        .ok_or_else(|| format!("no storage deal found with deal UUID {uuid}"))?;
+    let miner = live.deal.miner();
+    settings.miners.get(miner).ok_or_else(|| {
+        format!(
+            "deal {uuid} belongs to {miner}, which is not among the miners of the settings any more"
+        )
+    })
 }
 
 fn not_saved(error: &StoreError) -> Refusal {
