@@ -1,0 +1,528 @@
+//! A chain in memory that enforces what the chain enforces, loses answers, re-organises itself and forgets messages.
+
+use super::goods::{COLLATERAL_MIN, HEAD, atto, client_id, identity, message};
+use super::kinds::Kind;
+use super::sched::{Dead, Sched};
+use super::tasks::lock;
+use cid::Cid;
+use coracle::chain::{
+    Chain, ChainError, CollateralBounds, DealState, Head, Outcome, ProviderContact, ProviderFacts,
+    PublishOrder,
+};
+use coracle::deal::Millis;
+use coracle::filecoin::{Address, ClientDealProposal, DealProposal, Signature, TokenAmount, cids};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
+use uuid::Uuid;
+
+type Answer<T> = Result<T, ChainError>;
+
+/// Milliseconds of an epoch.
+pub const EPOCH: Millis = 30_000;
+
+/// Epochs below the head from which on nothing is undone here: what the provider is told to wait for.
+pub const CONFIDENCE: i64 = 6;
+
+#[derive(Debug, Clone)]
+struct Execution {
+    epoch: i64,
+    exit_code: i64,
+    /// One for each deal of the message; none if the actor dropped it.
+    ids: Vec<Option<u64>>,
+}
+
+#[derive(Debug, Clone)]
+struct Message {
+    order: Uuid,
+    deals: Vec<ClientDealProposal>,
+    cid: Cid,
+    /// The CID under which it is executed: a replacement has another.
+    executed_as: Cid,
+    execution: Option<Execution>,
+    /// When it is taken out of the pool; none for never.
+    due: Option<i64>,
+    forgotten_until: i64,
+}
+
+#[derive(Debug)]
+struct State {
+    seen: i64,
+    messages: Vec<Message>,
+    next_id: u64,
+    away_until: Millis,
+    escrow: u64,
+    balance: u64,
+    /// Sector and epoch of deals that are active.
+    active: BTreeMap<u64, (u64, i64)>,
+}
+
+/// Outlives the processes. Cloning shares it.
+#[derive(Clone)]
+pub struct MemoryChain {
+    state: Arc<Mutex<State>>,
+    sched: Arc<Sched>,
+}
+
+fn gone(_: Dead) -> ChainError {
+    unreachable("the process is gone")
+}
+
+fn unreachable(text: &str) -> ChainError {
+    ChainError::Unreachable(text.to_owned())
+}
+
+impl MemoryChain {
+    /// A chain without deals, with so much escrow and balance for each provider.
+    pub fn new(sched: &Arc<Sched>, escrow: u64, balance: u64) -> Self {
+        Self {
+            state: Arc::new(Mutex::new(State {
+                seen: HEAD,
+                messages: Vec::new(),
+                next_id: 500,
+                away_until: 0,
+                escrow,
+                balance,
+                active: BTreeMap::new(),
+            })),
+            sched: Arc::clone(sched),
+        }
+    }
+
+    /// The height by the true time.
+    pub fn height(&self) -> i64 {
+        let epochs = (self.sched.now() - super::BEGIN) / EPOCH;
+        HEAD + i64::try_from(epochs).expect("few")
+    }
+
+    /// Sets what the provider's escrow has and what its wallet holds.
+    pub fn set_funds(&self, escrow: u64, balance: u64) {
+        let mut state = lock(&self.state);
+        (state.escrow, state.balance) = (escrow, balance);
+    }
+
+    /// A deal's sector was proven.
+    pub fn activate(&self, deal: u64, sector: u64) {
+        let epoch = self.height();
+        lock(&self.state).active.insert(deal, (sector, epoch));
+    }
+
+    /// Whether the message of a deal will never be executed.
+    pub fn never_executes(&self, published: Cid) -> bool {
+        let state = lock(&self.state);
+        let message = state.messages.iter().find(|known| known.cid == published);
+        message.is_none_or(|message| message.execution.is_none() && message.due.is_none())
+    }
+
+    /// Messages that took this deal to the chain.
+    pub fn publications(&self, identity_of: &Cid) -> usize {
+        self.catch_up();
+        let state = lock(&self.state);
+        let took = |message: &&Message| {
+            position(message, identity_of).is_some_and(|at| {
+                let execution = message.execution.as_ref();
+                execution.is_some_and(|execution| execution.ids[at].is_some())
+            })
+        };
+        state.messages.iter().filter(took).count()
+    }
+
+    /// A deal's ID, if it is on the chain.
+    pub fn id_of(&self, identity_of: &Cid) -> Option<u64> {
+        let state = lock(&self.state);
+        let ids = state.messages.iter().filter_map(|message| {
+            let at = position(message, identity_of)?;
+            message.execution.as_ref()?.ids[at]
+        });
+        ids.last()
+    }
+
+    /// What the chain has locked of a provider's escrow.
+    pub fn locked(&self, miner: &Address) -> TokenAmount {
+        let state = lock(&self.state);
+        let mut locked = atto(0);
+        for message in &state.messages {
+            let Some(execution) = &message.execution else {
+                continue;
+            };
+            for (deal, id) in message.deals.iter().zip(&execution.ids) {
+                if id.is_some() && deal.proposal.provider == *miner {
+                    locked = &locked + &deal.proposal.provider_collateral;
+                }
+            }
+        }
+        locked
+    }
+
+    /// A question reaches the node, unless it does not.
+    fn here(&self) -> Answer<()> {
+        self.sched.outside().map_err(gone)?;
+        if self.sched.fault(Kind::ChainAwayLong) {
+            let time = self.sched.pick(&[60_000, 900_000, 10_000_000]);
+            lock(&self.state).away_until = self.sched.now() + time;
+        }
+        if self.sched.fault(Kind::ChainLate) {
+            let time = self.sched.pick(&[300, 2_500, 40_000]);
+            self.sched.wait(time, || false).map_err(gone)?;
+        }
+        let away = lock(&self.state).away_until > self.sched.now() && !self.sched.calm();
+        if away || self.sched.fault(Kind::ChainAway) {
+            return Err(failure(self.sched.below(3)));
+        }
+        self.catch_up();
+        Ok(())
+    }
+
+    /// The answer goes back, if the process is still there.
+    fn back<T>(&self, value: T) -> Answer<T> {
+        self.sched.outside().map_err(gone)?;
+        Ok(value)
+    }
+
+    /// Epochs pass: re-organisations, then executions.
+    fn catch_up(&self) {
+        let height = self.height();
+        if lock(&self.state).seen >= height {
+            return;
+        }
+        lock(&self.state).seen = height;
+        let mut messages = std::mem::take(&mut lock(&self.state).messages);
+        for message in &mut messages {
+            let shallow = message
+                .execution
+                .as_ref()
+                .is_some_and(|execution| height - execution.epoch < CONFIDENCE);
+            if shallow && self.sched.fault(Kind::Reorg) {
+                message.due = Some(height + self.sched.pick(&[0, 1, 4]));
+                let old = message.execution.take();
+                let ids = old.map(|execution| execution.ids).unwrap_or_default();
+                if self.sched.fault(Kind::ReorgIds) {
+                    // Deals of others came in between.
+                    lock(&self.state).next_id += 1 + self.sched.below(5);
+                } else if let Some(first) = ids.iter().flatten().min() {
+                    lock(&self.state).next_id = *first;
+                }
+                if self.sched.fault(Kind::MessageForgotten) {
+                    message.forgotten_until = height + self.sched.pick(&[1, 10, 60]);
+                }
+            }
+        }
+        let mut due: Vec<(i64, usize)> = messages
+            .iter()
+            .enumerate()
+            .filter(|(_, message)| message.execution.is_none())
+            .filter_map(|(at, message)| Some((message.due?, at)))
+            .filter(|(due, _)| *due <= height)
+            .collect();
+        due.sort_unstable();
+        for (epoch, at) in due {
+            let taken: BTreeSet<Cid> = messages.iter().flat_map(published).collect();
+            let execution = self.execute(&messages[at], epoch.max(HEAD), &taken);
+            messages[at].execution = Some(execution);
+        }
+        lock(&self.state).messages = messages;
+    }
+
+    fn execute(&self, message: &Message, epoch: i64, taken: &BTreeSet<Cid>) -> Execution {
+        let failing = self.sched.fault(Kind::MessageFails);
+        let mut next_id = lock(&self.state).next_id;
+        let mut ids = Vec::new();
+        for deal in &message.deals {
+            let valid = deal.proposal.start_epoch >= epoch
+                && !taken.contains(&identity(deal))
+                && !self.sched.fault(Kind::DealDropped);
+            ids.push((valid && !failing).then(|| {
+                next_id += 1;
+                next_id
+            }));
+        }
+        let none = ids.iter().all(Option::is_none);
+        if !none {
+            lock(&self.state).next_id = next_id;
+        }
+        self.sched.note(|| {
+            format!(
+                "chain: order {} executed at {epoch}: {ids:?}",
+                message.order
+            )
+        });
+        Execution {
+            epoch,
+            exit_code: match (failing, none) {
+                (true, _) => 7,
+                (false, true) => 16,
+                (false, false) => 0,
+            },
+            ids,
+        }
+    }
+
+    /// Whether these deals may go to the chain in a new message: none may be on its way or there already.
+    fn check_order(&self, order: &PublishOrder) {
+        let height = self.height();
+        let state = lock(&self.state);
+        for deal in &order.deals {
+            let identity = identity(deal);
+            for message in &state.messages {
+                let Some(at) = position(message, &identity) else {
+                    continue;
+                };
+                let failed = message.execution.as_ref().is_some_and(|execution| {
+                    execution.ids[at].is_none() && height - execution.epoch >= CONFIDENCE
+                });
+                if !failed {
+                    self.sched.violated(
+                        "at most one publish message per deal",
+                        format!(
+                            "{:?} is in the message of order {} and now in that of {}: {:?}",
+                            deal.proposal.label, message.order, order.id, message.execution
+                        ),
+                    );
+                }
+            }
+        }
+    }
+
+    fn knows(&self, order: &PublishOrder) -> bool {
+        let state = lock(&self.state);
+        state.messages.iter().any(|known| known.order == order.id)
+    }
+
+    fn take(&self, order: &PublishOrder) -> Answer<Cid> {
+        let known = {
+            let state = lock(&self.state);
+            let known = state.messages.iter().find(|known| known.order == order.id);
+            known.map(|known| (known.deals == order.deals, known.cid))
+        };
+        if let Some((same, cid)) = known {
+            if !same {
+                let text = format!("order {} was sent with other deals before", order.id);
+                self.sched.violated("an order keeps its deals", text);
+            }
+            return Ok(cid);
+        }
+        self.check_order(order);
+        let cid = message(order);
+        let now = self.height();
+        let slow = self.sched.fault(Kind::MessageSlow);
+        let due = if self.sched.fault(Kind::MessageGone) {
+            None
+        } else if slow {
+            Some(now + self.sched.pick(&[10, 100, 300]))
+        } else {
+            Some(now + 1)
+        };
+        let replaced = self.sched.chance(100);
+        let executed_as = if replaced {
+            cids::chain_cid(&cid.to_bytes())
+        } else {
+            cid
+        };
+        self.sched
+            .note(|| format!("chain: order {} with {} deals", order.id, order.deals.len()));
+        lock(&self.state).messages.push(Message {
+            order: order.id,
+            deals: order.deals.clone(),
+            cid,
+            executed_as,
+            execution: None,
+            due,
+            forgotten_until: 0,
+        });
+        Ok(cid)
+    }
+}
+
+/// A call that fails in one of several ways.
+fn failure(number: u64) -> ChainError {
+    match number {
+        0 => unreachable("no connection"),
+        1 => ChainError::Unauthorized,
+        _ => ChainError::Malformed("half an answer".to_owned()),
+    }
+}
+
+fn position(message: &Message, wanted: &Cid) -> Option<usize> {
+    let mut deals = message.deals.iter();
+    deals.position(|deal| identity(deal) == *wanted)
+}
+
+/// Identities that a message brought to the chain.
+fn published(message: &Message) -> Vec<Cid> {
+    let Some(execution) = &message.execution else {
+        return Vec::new();
+    };
+    let deals = message.deals.iter().zip(&execution.ids);
+    deals
+        .filter(|(_, id)| id.is_some())
+        .map(|(deal, _)| identity(deal))
+        .collect()
+}
+
+impl Chain for MemoryChain {
+    fn head(&self) -> Answer<Head> {
+        self.here()?;
+        let lag = if self.sched.fault(Kind::ChainStale) {
+            3
+        } else {
+            0
+        };
+        self.back(Head {
+            epoch: self.height() - lag,
+            timestamp: self.sched.now() / 1_000,
+        })
+    }
+
+    fn network_version(&self) -> Answer<u64> {
+        self.here().map(|()| 25)
+    }
+
+    fn provider_facts(&self, miner: &Address) -> Answer<ProviderFacts> {
+        self.here()?;
+        let facts = {
+            let locked = self.locked(miner);
+            let state = lock(&self.state);
+            ProviderFacts {
+                escrow_available: &atto(state.escrow) - &locked,
+                escrow_locked: locked,
+                publish_wallet: Address::id(3_000),
+                publish_balance: atto(state.balance),
+                worker: Address::id(3_000),
+                sector_size: 32 << 30,
+            }
+        };
+        self.back(facts)
+    }
+
+    fn collateral_bounds(&self, _: u64, _: bool) -> Answer<CollateralBounds> {
+        self.here()?;
+        self.back(CollateralBounds {
+            min: atto(COLLATERAL_MIN),
+            max: atto(COLLATERAL_MIN * 100),
+        })
+    }
+
+    fn key_address(&self, client: &Address) -> Answer<Address> {
+        self.here()?;
+        self.back(client.clone())
+    }
+
+    fn id_address(&self, _: &Address) -> Answer<Address> {
+        self.here()?;
+        self.back(client_id())
+    }
+
+    fn client_available(&self, _: &Address) -> Answer<TokenAmount> {
+        self.here()?;
+        self.back(atto(1 << 60))
+    }
+
+    fn datacap(&self, _: &Address) -> Answer<Option<TokenAmount>> {
+        self.here()?;
+        self.back(None)
+    }
+
+    fn authenticate(&self, _: &Address, _: &Signature, _: &[u8]) -> Answer<bool> {
+        self.here()?;
+        self.back(false)
+    }
+
+    fn publish(&self, order: &PublishOrder) -> Answer<Cid> {
+        self.here()?;
+        if self.sched.fault(Kind::PublishForbidden) {
+            return Err(ChainError::Forbidden("MpoolPushMessage".to_owned()));
+        }
+        // A message that the node has sent is answered with before anything can be refused.
+        if !self.knows(order) && self.sched.fault(Kind::PublishRefused) {
+            return Err(ChainError::Refused {
+                code: 1,
+                message: "MpoolPushMessage: not enough funds".to_owned(),
+            });
+        }
+        let cid = self.take(order)?;
+        if self.sched.fault(Kind::PublishLost) {
+            return Err(unreachable("no answer to MpoolPushMessage"));
+        }
+        self.back(cid)
+    }
+
+    fn dry_run(&self, _: &Address, deal: &ClientDealProposal) -> Answer<Option<String>> {
+        self.here()?;
+        if self.sched.fault(Kind::DryRunObjects) {
+            return self.back(Some("non-zero exit code 16: no".to_owned()));
+        }
+        let late = self.height() > deal.proposal.start_epoch;
+        self.back(late.then(|| "non-zero exit code 16: too late".to_owned()))
+    }
+
+    fn outcome(&self, asked: &Cid, proposals: &[DealProposal]) -> Answer<Outcome> {
+        self.here()?;
+        let lag = if self.sched.fault(Kind::ChainStale) {
+            4
+        } else {
+            0
+        };
+        let height = self.height() - lag;
+        let outcome = {
+            let state = lock(&self.state);
+            let known = |message: &&Message| message.cid == *asked || message.executed_as == *asked;
+            match state.messages.iter().find(known) {
+                None => Outcome::Unknown,
+                Some(message) if message.forgotten_until > height => Outcome::Unknown,
+                Some(message) => seen(message, height, proposals),
+            }
+        };
+        self.back(outcome)
+    }
+
+    fn deal_state(&self, deal_id: u64) -> Answer<Option<DealState>> {
+        self.here()?;
+        let found = {
+            let state = lock(&self.state);
+            let mut deals = state.messages.iter().filter_map(|message| {
+                let execution = message.execution.as_ref()?;
+                let at = execution.ids.iter().position(|id| *id == Some(deal_id))?;
+                Some(message.deals[at].proposal.clone())
+            });
+            let (sector, epoch) = state.active.get(&deal_id).copied().unwrap_or((0, -1));
+            deals.next().map(|proposal| DealState {
+                proposal,
+                sector_number: sector,
+                sector_start_epoch: epoch,
+                slash_epoch: -1,
+            })
+        };
+        self.back(found)
+    }
+
+    fn sign(&self, _: &Address, _: &[u8]) -> Answer<Option<Signature>> {
+        self.here()?;
+        self.back(None)
+    }
+
+    fn provider_contact(&self, _: &Address) -> Answer<ProviderContact> {
+        Err(unreachable("not asked by a provider"))
+    }
+}
+
+/// A message as it is seen from this height.
+fn seen(message: &Message, height: i64, proposals: &[DealProposal]) -> Outcome {
+    let Some(execution) = &message.execution else {
+        return Outcome::Pending;
+    };
+    if execution.epoch > height {
+        return Outcome::Pending;
+    }
+    let id = |asked: &DealProposal| {
+        let at = message
+            .deals
+            .iter()
+            .position(|deal| deal.proposal == *asked)?;
+        execution.ids[at]
+    };
+    Outcome::Executed {
+        message: message.executed_as,
+        depth: height - execution.epoch,
+        exit_code: execution.exit_code,
+        deals: proposals.iter().map(id).collect(),
+    }
+}
