@@ -112,7 +112,7 @@ pub(super) fn data_file(deal: &Deal, files: &Files) -> PathBuf {
 }
 
 /// Whether that file is there and whole; its content was checked by the pass.
-pub(super) fn check_data(deal: &Deal, files: &Files, disk: &dyn Disk) -> Result<(), String> {
+pub(super) fn check_data(deal: &Deal, files: &Files, disk: &dyn Disk) -> Result<(), Flaw> {
     let kind = if deal.request.offline {
         "imported offline deal file"
     } else {
@@ -121,23 +121,38 @@ pub(super) fn check_data(deal: &Deal, files: &Files, disk: &dyn Disk) -> Result<
     check_file(kind, &data_file(deal, files), deal.payload_size, disk)
 }
 
+/// What is wrong with a file.
+pub(super) enum Flaw {
+    /// It is gone, or has another size.
+    Gone(String),
+    /// The disk does not say: that is no reason to fetch everything again.
+    Unknown(String),
+}
+
+impl Flaw {
+    /// In words.
+    pub(super) fn what(self) -> String {
+        match self {
+            Self::Gone(what) | Self::Unknown(what) => what,
+        }
+    }
+}
+
 /// Whether a file of this kind is there and has so many bytes.
-pub(super) fn check_file(
-    kind: &str,
-    file: &Path,
-    bytes: u64,
-    disk: &dyn Disk,
-) -> Result<(), String> {
+pub(super) fn check_file(kind: &str, file: &Path, bytes: u64, disk: &dyn Disk) -> Result<(), Flaw> {
+    let name = file.display();
     match disk.size(file) {
         Ok(size) if size == bytes => Ok(()),
-        Ok(size) => Err(format!(
-            "{kind} '{}' has {size} bytes instead of {bytes}",
-            file.display()
-        )),
-        Err(error) => Err(format!(
-            "failed to get size of {kind} '{}': {error}",
-            file.display()
-        )),
+        Ok(size) => Err(Flaw::Gone(format!(
+            "{kind} '{name}' has {size} bytes instead of {bytes}"
+        ))),
+        Err(error) => {
+            let what = format!("failed to get size of {kind} '{name}': {error}");
+            Err(match error.kind() {
+                std::io::ErrorKind::NotFound => Flaw::Gone(what),
+                _ => Flaw::Unknown(what),
+            })
+        }
     }
 }
 
@@ -169,8 +184,8 @@ fn add_piece(
         Ok(Whereabouts::TooLate(head)) => return Event::NotActivated(head),
         Err(reason) => return failed(Class::Auto, reason),
     }
-    if let Err(reason) = check_data(deal, files, parts.disk.as_ref()) {
-        return failed(Class::Manual, reason);
+    if let Err(flaw) = check_data(deal, files, parts.disk.as_ref()) {
+        return failed(Class::Manual, flaw.what());
     }
     let file = data_file(deal, files);
     let piece = Handover {

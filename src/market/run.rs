@@ -210,6 +210,11 @@ impl Market {
         while let Some((at, uuid)) = self.ended.first().copied()
             && at.saturating_add(LINGER) <= now
         {
+            // A slow disk: what its end asked for, and who waits to hear of it, come after the commit.
+            let storing = |ticket: &Ticket| ticket.deal == Some(uuid);
+            if self.tickets.values().any(storing) {
+                break;
+            }
             self.ended.remove(&(at, uuid));
             self.live.remove(&uuid);
             self.passes.progress.forget(uuid);

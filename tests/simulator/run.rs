@@ -7,7 +7,7 @@ mod sim;
 
 use pico_args::Arguments;
 use sim::kinds::{ALL, Tally};
-use sim::sabotage::Sabotage;
+use sim::sabotage::{self, Sabotage};
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -30,7 +30,7 @@ fn wanted() -> Result<Wanted, pico_args::Error> {
     let seeds: Option<u64> = arguments.opt_value_from_str("--seeds")?;
     let sabotage: Option<String> = arguments.opt_value_from_str("--sabotage")?;
     Ok(Wanted {
-        sabotage: sabotage.map_or(Sabotage::None, |name| Sabotage::named(&name)),
+        sabotage: sabotage.map_or(Sabotage::None, |name| mistake(&name)),
         from: seed.or(from).unwrap_or(1),
         seeds: if seed.is_some() {
             1
@@ -41,6 +41,15 @@ fn wanted() -> Result<Wanted, pico_args::Error> {
         verbose: arguments.contains("--verbose"),
         keep_going: arguments.contains("--keep-going"),
     })
+}
+
+/// The known mistake of this name; none for another.
+fn mistake(name: &str) -> Sabotage {
+    let mut all = sabotage::ALL.into_iter();
+    let found = all.find(|mistake| format!("{mistake:?}") == name);
+    let found = found.unwrap_or_default();
+    println!("{found:?} violates: {:?}", found.violates());
+    found
 }
 
 fn main() -> ExitCode {

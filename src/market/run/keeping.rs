@@ -7,7 +7,7 @@ use crate::deal::step::{self, Event};
 use crate::deal::{Checkpoint, Deal};
 use crate::filecoin::cids::{piece_cid, piece_commitment};
 use crate::market::disk::remove;
-use crate::market::handover::{self, Keeping};
+use crate::market::handover::{self, Flaw, Keeping};
 use crate::market::inputs::{PieceFound, Report};
 use crate::market::keep::Gone;
 use crate::store::{PieceRecord, Write};
@@ -154,8 +154,10 @@ impl Market {
                     continue;
                 }
                 let disk = self.parts.disk.as_ref();
-                if let Err(what) = handover::check_data(deal, &self.settings.files, disk) {
-                    self.apply(uuid, Event::DataMissing(what), None);
+                match handover::check_data(deal, &self.settings.files, disk) {
+                    Ok(()) => {}
+                    Err(Flaw::Gone(what)) => self.apply(uuid, Event::DataMissing(what), None),
+                    Err(Flaw::Unknown(what)) => log::warn!("deal {uuid}: {what}"),
                 }
             }
             self.apply(uuid, Event::Resume, None);
@@ -174,7 +176,11 @@ impl Market {
         let look = move || {
             for (uuid, path, bytes) in imports {
                 let kind = "imported offline deal file";
-                let found = handover::check_file(kind, &path, bytes, disk.as_ref());
+                let found = match handover::check_file(kind, &path, bytes, disk.as_ref()) {
+                    Err(Flaw::Gone(what)) => Err(what),
+                    // Its disk may come back; the hand-over looks again.
+                    Err(Flaw::Unknown(_)) | Ok(()) => Ok(()),
+                };
                 let _ = told.try_send(Report::DataFound(uuid, found));
             }
         };

@@ -1,11 +1,13 @@
 //! Mistakes that the simulator found, each as small as it can be shown.
 
+use super::gate::Mode;
 use super::world::{World, car, start};
 use crate::chain::{ChainError, DealState};
 use crate::deal::step::Verb;
 use crate::deal::{Checkpoint, Deal, Hold};
 use crate::market::Wish;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// A deal that is active in sector 0.
 fn active(deal: &Deal) -> DealState {
@@ -128,5 +130,50 @@ fn a_deal_that_fails_while_its_file_is_moved_leaves_nothing() {
             (world.pieces().is_empty() && world.staged().is_empty()).then_some(())
         })
         .await;
+    });
+}
+
+#[test]
+fn a_deal_that_ends_on_a_slow_disk_leaves_nothing() {
+    // Its end was forgotten before it was stored, and with it what was to be deleted.
+    let world = World::new();
+    world.run(async {
+        let running = world.start().await;
+        world.server.stall_after(600);
+        let uuid = running.accepted(&world.online(1)).await;
+        super::world::wait("the first bytes", || {
+            (running.handle.progress.bytes(uuid) == 600).then_some(())
+        })
+        .await;
+        running.gate.set(Mode::Held);
+        let cancel = running.handle.wish(uuid, Wish::Verb(Verb::Cancel));
+        let slow = async {
+            super::world::wait("the commit", || (running.gate.held() > 0).then_some(())).await;
+            world.pass(Duration::from_secs(300));
+            smol::Timer::after(Duration::from_millis(50)).await;
+            running.gate.open();
+        };
+        let (cancelled, ()) = futures::future::join(cancel, slow).await;
+        assert_eq!(cancelled, Ok(()));
+        super::world::wait("the files' end", || world.staged().is_empty().then_some(())).await;
+        world.server.release();
+    });
+}
+
+#[test]
+fn a_disk_that_fails_at_the_start_does_not_fetch_everything_again() {
+    let mut world = World::new();
+    world.publish_period(Duration::from_secs(3_600));
+    world.run(async {
+        let running = world.start().await;
+        let uuid = running.accepted(&world.online(1)).await;
+        running.until_at(uuid, Checkpoint::Transferred).await;
+        running.stop().await;
+        world.disk.set_failing(Some(".car"));
+        let running = world.start().await;
+        world.disk.set_failing(None);
+        running.handle.publish_now().await;
+        running.until_sealed(uuid).await;
+        assert_eq!(world.server.asked("1"), [0]);
     });
 }

@@ -1,16 +1,20 @@
 //! A chain in memory that enforces what the chain enforces, loses answers, re-organises itself and forgets messages.
 
-use super::goods::{COLLATERAL_MIN, HEAD, atto, client_id, identity, message};
+use super::goods::{COLLATERAL_MIN, HEAD, atto, client_id, identity};
 use super::kinds::Kind;
 use super::sched::{Dead, Sched};
 use super::tasks::lock;
 use cid::Cid;
 use coracle::chain::{
-    Chain, ChainError, CollateralBounds, DealState, Head, Outcome, ProviderContact, ProviderFacts,
-    PublishOrder,
+    Chain, ChainError, CollateralBounds, DealState, Head, Outcome, Prepared, ProviderContact,
+    ProviderFacts, PublishOrder,
 };
 use coracle::deal::Millis;
-use coracle::filecoin::{Address, ClientDealProposal, DealProposal, Signature, TokenAmount, cids};
+use coracle::filecoin::message as chain_message;
+use coracle::filecoin::{
+    Address, ClientDealProposal, DealProposal, SecretKey, Signature, TokenAmount, cids,
+    market_actor,
+};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use uuid::Uuid;
@@ -54,6 +58,9 @@ struct State {
     balance: u64,
     /// Sector and epoch of deals that are active.
     active: BTreeMap<u64, (u64, i64)>,
+    /// Messages that were made, and whether they are signed before they are sent.
+    prepared: u64,
+    signs_first: bool,
 }
 
 /// Outlives the processes. Cloning shares it.
@@ -83,6 +90,8 @@ impl MemoryChain {
                 escrow,
                 balance,
                 active: BTreeMap::new(),
+                prepared: 0,
+                signs_first: sched.chance(300),
             })),
             sched: Arc::clone(sched),
         }
@@ -257,10 +266,10 @@ impl MemoryChain {
     }
 
     /// Whether these deals may go to the chain in a new message: none may be on its way or there already.
-    fn check_order(&self, order: &PublishOrder) {
+    fn check_order(&self, order: Uuid, deals: &[ClientDealProposal]) {
         let height = self.height();
         let state = lock(&self.state);
-        for deal in &order.deals {
+        for deal in deals {
             let identity = identity(deal);
             for message in &state.messages {
                 let Some(at) = position(message, &identity) else {
@@ -274,7 +283,7 @@ impl MemoryChain {
                         "at most one publish message per deal",
                         format!(
                             "{:?} is in the message of order {} and now in that of {}: {:?}",
-                            deal.proposal.label, message.order, order.id, message.execution
+                            deal.proposal.label, message.order, order, message.execution
                         ),
                     );
                 }
@@ -282,26 +291,26 @@ impl MemoryChain {
         }
     }
 
-    fn knows(&self, order: &PublishOrder) -> bool {
+    /// The message that this one is, if it was sent before: a wallet knows it by its order, everybody by its CID.
+    fn known(&self, prepared: &Prepared) -> Option<Cid> {
         let state = lock(&self.state);
-        state.messages.iter().any(|known| known.order == order.id)
+        let same = |known: &&Message| match prepared.cid() {
+            Some(cid) => known.cid == cid,
+            None => known.order == prepared.order,
+        };
+        state.messages.iter().find(same).map(|known| known.cid)
     }
 
-    fn take(&self, order: &PublishOrder) -> Answer<Cid> {
-        let known = {
-            let state = lock(&self.state);
-            let known = state.messages.iter().find(|known| known.order == order.id);
-            known.map(|known| (known.deals == order.deals, known.cid))
-        };
-        if let Some((same, cid)) = known {
-            if !same {
-                let text = format!("order {} was sent with other deals before", order.id);
-                self.sched.violated("an order keeps its deals", text);
-            }
+    fn take(&self, prepared: &Prepared) -> Answer<Cid> {
+        if let Some(cid) = self.known(prepared) {
             return Ok(cid);
         }
-        self.check_order(order);
-        let cid = message(order);
+        let order = prepared.order;
+        let deals = market_actor::decode_publish(&prepared.message().params);
+        let deals = deals.map_err(|_| unreachable("not a publish message"))?;
+        self.check_order(order, &deals);
+        let by_wallet = || cids::chain_cid(order.as_bytes());
+        let cid = prepared.cid().unwrap_or_else(by_wallet);
         let now = self.height();
         let slow = self.sched.fault(Kind::MessageSlow);
         let due = if self.sched.fault(Kind::MessageGone) {
@@ -312,23 +321,42 @@ impl MemoryChain {
             Some(now + 1)
         };
         let replaced = self.sched.chance(100);
-        let executed_as = if replaced {
-            cids::chain_cid(&cid.to_bytes())
-        } else {
-            cid
-        };
         self.sched
-            .note(|| format!("chain: order {} with {} deals", order.id, order.deals.len()));
+            .note(|| format!("chain: order {order} with {} deals", deals.len()));
         lock(&self.state).messages.push(Message {
-            order: order.id,
-            deals: order.deals.clone(),
+            order,
+            deals,
             cid,
-            executed_as,
+            executed_as: if replaced {
+                cids::chain_cid(&cid.to_bytes())
+            } else {
+                cid
+            },
             execution: None,
             due,
             forgotten_until: 0,
         });
         Ok(cid)
+    }
+}
+
+/// The key that pays for messages.
+fn worker() -> SecretKey {
+    SecretKey::secp256k1(&[3; 32]).expect("a valid scalar")
+}
+
+fn publish_message(deals: &[ClientDealProposal], nonce: u64) -> chain_message::Message {
+    chain_message::Message {
+        version: 0,
+        to: Address::market_actor(),
+        from: worker().address(),
+        nonce,
+        value: atto(0),
+        gas_limit: 1_000,
+        gas_fee_cap: atto(20),
+        gas_premium: atto(3),
+        method: market_actor::PUBLISH_STORAGE_DEALS,
+        params: market_actor::encode_publish(deals),
     }
 }
 
@@ -426,19 +454,34 @@ impl Chain for MemoryChain {
         self.back(false)
     }
 
-    fn publish(&self, order: &PublishOrder) -> Answer<Cid> {
+    fn prepare(&self, order: &PublishOrder) -> Answer<Prepared> {
+        self.here()?;
+        let (nonce, signs_first) = {
+            let mut state = lock(&self.state);
+            state.prepared += 1;
+            (state.prepared, state.signs_first)
+        };
+        let message = publish_message(&order.deals, nonce);
+        self.back(if signs_first {
+            Prepared::signed(order.id, message.sign(&worker()), self.height())
+        } else {
+            Prepared::by_wallet(order.id, "node:1234", message)
+        })
+    }
+
+    fn send(&self, prepared: &Prepared) -> Answer<Cid> {
         self.here()?;
         if self.sched.fault(Kind::PublishForbidden) {
             return Err(ChainError::Forbidden("MpoolPushMessage".to_owned()));
         }
         // A message that the node has sent is answered with before anything can be refused.
-        if !self.knows(order) && self.sched.fault(Kind::PublishRefused) {
+        if self.known(prepared).is_none() && self.sched.fault(Kind::PublishRefused) {
             return Err(ChainError::Refused {
                 code: 1,
                 message: "MpoolPushMessage: not enough funds".to_owned(),
             });
         }
-        let cid = self.take(order)?;
+        let cid = self.take(prepared)?;
         if self.sched.fault(Kind::PublishLost) {
             return Err(unreachable("no answer to MpoolPushMessage"));
         }

@@ -267,8 +267,9 @@ fn reached(lines: &[LogLine], version: &Deal) -> bool {
 }
 
 fn last_line_explains(lines: &[LogLine], deal: &Deal) -> bool {
-    // The passing of the start epoch is noted, whatever the deal waits for.
-    let noted = |line: &&LogLine| line.text.starts_with("its start epoch ");
+    // These are noted, whatever the deal waits for.
+    let notes = ["its start epoch ", "the data is missing: "];
+    let noted = |line: &&LogLine| notes.iter().any(|note| line.text.starts_with(note));
     let Some(last) = lines.iter().rev().find(|line| !noted(line)) else {
         return false;
     };

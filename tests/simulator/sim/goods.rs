@@ -1,6 +1,5 @@
 //! Data, proposals and signatures, made once for all seeds: signing takes longer than a whole simulated day.
 
-use coracle::chain::PublishOrder;
 use coracle::deal::step::Verb;
 use coracle::filecoin::{
     Address, ClientDealProposal, DealProposal, Label, SecretKey, Signature, TokenAmount, cids,
@@ -193,11 +192,6 @@ impl Good {
 pub fn identity(signed: &ClientDealProposal) -> cid::Cid {
     let proposal = &signed.proposal;
     proposal.chain_cid(&client_id(), &proposal.provider)
-}
-
-/// The CID of an order's message.
-pub fn message(order: &PublishOrder) -> cid::Cid {
-    cids::chain_cid(order.id.as_bytes())
 }
 
 /// The operator's verbs.

@@ -5,8 +5,8 @@ use super::disk::MemoryDisk;
 use super::sealer::MemorySealer;
 use cid::Cid;
 use coracle::chain::{
-    Chain, ChainError, CollateralBounds, DealState, Head, Outcome, ProviderContact, ProviderFacts,
-    PublishOrder,
+    Chain, ChainError, CollateralBounds, DealState, Head, Outcome, Prepared, ProviderContact,
+    ProviderFacts, PublishOrder,
 };
 use coracle::filecoin::{Address, ClientDealProposal, DealProposal, Signature, TokenAmount};
 use coracle::market::Disk;
@@ -59,13 +59,6 @@ impl Sabotage {
             Self::NamesNotSynced | Self::NothingDeleted => &["no orphan file"],
         }
     }
-
-    /// The mistake of this name; none for another.
-    pub fn named(name: &str) -> Self {
-        let mut all = ALL.into_iter();
-        all.find(|mistake| format!("{mistake:?}") == name)
-            .unwrap_or_default()
-    }
 }
 
 /// A chain to which each order is new.
@@ -77,13 +70,16 @@ pub struct ForgetfulChain {
 }
 
 impl Chain for ForgetfulChain {
-    fn publish(&self, order: &PublishOrder) -> std::result::Result<Cid, ChainError> {
+    fn prepare(&self, order: &PublishOrder) -> std::result::Result<Prepared, ChainError> {
+        self.chain.prepare(order)
+    }
+
+    fn send(&self, prepared: &Prepared) -> std::result::Result<Cid, ChainError> {
         let number = self.orders.fetch_add(1, Ordering::Relaxed);
-        let id = Uuid::from_u64_pair(number, order.id.as_u64_pair().1);
-        self.chain.publish(&PublishOrder {
-            id,
-            ..order.clone()
-        })
+        let id = Uuid::from_u64_pair(number, prepared.order.as_u64_pair().1);
+        let message = prepared.message().clone();
+        self.chain
+            .send(&Prepared::by_wallet(id, "node:1234", message))
     }
 
     fn head(&self) -> std::result::Result<Head, ChainError> {

@@ -202,6 +202,10 @@ impl Store for Witness {
         self.store.counts()
     }
 
+    fn messages(&self) -> Result<Vec<(Uuid, Vec<u8>)>, StoreError> {
+        self.store.messages()
+    }
+
     fn saves(&self) -> Result<Vec<Uuid>, StoreError> {
         self.store.saves()
     }

@@ -378,6 +378,7 @@ fn settings(plan: &Plan, files: &Files) -> Settings {
     let count = if plan.two_miners { 2 } else { 1 };
     let miners = miners().into_iter().take(count);
     Settings {
+        drop_folder: None,
         miners: miners.map(|miner| (miner, own.clone())).collect(),
         files: files.clone(),
         transfers_max: plan.transfers_max,
