@@ -338,7 +338,7 @@ impl Market {
             Report::Snapshot(seen) => {
                 self.looking = false;
                 // Funds may have come, and the disk is looked at again at the same pace.
-                self.imports.stir();
+                self.imports.chain_seen();
                 if let Some(error) = &seen.error {
                     log::warn!("the chain cannot be looked at: {error}");
                 }

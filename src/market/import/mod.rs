@@ -73,6 +73,8 @@ pub(super) struct Imports {
     next: u64,
     /// Something has changed since the last round: it is worth looking again.
     stirred: bool,
+    /// The chain has been looked at: before that there is nothing to judge by.
+    open: bool,
     max: usize,
 }
 
@@ -83,8 +85,8 @@ impl Imports {
             queue: ImportQueue::default(),
             looking: BTreeSet::new(),
             next: last.saturating_add(1),
-            // Nothing is known of the chain yet.
             stirred: false,
+            open: false,
             max: max.max(1),
         }
     }
@@ -135,6 +137,12 @@ impl Imports {
         self.stirred = true;
     }
 
+    /// The chain was looked at: funds may have come.
+    pub(super) fn chain_seen(&mut self) {
+        self.open = true;
+        self.stirred = true;
+    }
+
     /// Funds, space or a place may have come free.
     pub(super) fn stir(&mut self) {
         self.stirred = true;
@@ -147,7 +155,7 @@ impl Imports {
 
     /// Whether a round of judging is worth its while; says so once.
     pub(super) fn due(&mut self) -> bool {
-        std::mem::take(&mut self.stirred) && !self.queue.is_empty()
+        self.open && std::mem::take(&mut self.stirred) && !self.queue.is_empty()
     }
 
     /// The imports that may be judged now, in the order of their places; those that are being looked at are left out.
@@ -231,6 +239,8 @@ mod tests {
         for number in 1..=100_u8 {
             imports.wait(&one, number.into(), uuid(number));
         }
+        assert!(!imports.due(), "nothing is known of the chain");
+        imports.chain_seen();
         assert!(imports.due());
         assert!(!imports.due());
         imports.wait(&one, 101, uuid(101));

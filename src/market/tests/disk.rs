@@ -5,17 +5,25 @@ use std::ffi::OsStr;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 #[derive(Debug, Default)]
 pub struct SmallDisk {
     free: Mutex<Option<u64>>,
     failing: Mutex<Option<&'static str>>,
+    hanging: AtomicBool,
 }
 
 impl SmallDisk {
     /// What has a name that ends like this fails to be looked at or synced.
     pub fn set_failing(&self, end: Option<&'static str>) {
         *self.failing.lock().expect("not poisoned") = end;
+    }
+
+    /// Looks at files do not come back while this is set.
+    pub fn set_hanging(&self, hanging: bool) {
+        self.hanging.store(hanging, Ordering::Relaxed);
     }
 
     fn works(&self, path: &Path) -> io::Result<()> {
@@ -39,6 +47,9 @@ impl Disk for SmallDisk {
     }
 
     fn look(&self, file: &Path) -> io::Result<Found> {
+        while self.hanging.load(Ordering::Relaxed) {
+            std::thread::sleep(Duration::from_millis(1));
+        }
         SystemDisk.look(file)
     }
 

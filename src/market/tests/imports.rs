@@ -421,3 +421,57 @@ fn the_order_of_imports_survives_a_crash() {
         assert!(places[0] < places[1]);
     });
 }
+
+#[test]
+fn a_disk_that_hangs_holds_up_nobody_but_its_import() {
+    let mut world = World::new();
+    world.settings.imports_max = 1;
+    world.run(async {
+        let running = world.start().await;
+        let (params, path) = world.offline(1);
+        let (other, second) = world.offline(2);
+        for params in [&params, &other] {
+            running.accepted(params).await;
+        }
+        world.disk.set_hanging(true);
+        running.import(params.uuid, &path, false).await.unwrap();
+        running.import(other.uuid, &second, false).await.unwrap();
+        let online = running.accepted(&world.online(3)).await;
+        running.until_sealed(online).await;
+        // Cancelled at once; its place is free when the disk has answered.
+        wish(&running, params.uuid, Verb::Cancel).await.unwrap();
+        let waits = running.deal(other.uuid).await.unwrap();
+        assert_eq!(
+            (waits.checkpoint, waits.hold),
+            (Checkpoint::Accepted, Hold::None)
+        );
+        world.disk.set_hanging(false);
+        running.until_sealed(other.uuid).await;
+        let ended = running.deal(params.uuid).await.unwrap();
+        assert_eq!(ended.error, "Cancelled");
+    });
+}
+
+#[test]
+fn a_restart_does_not_say_that_the_chain_is_away_before_it_looked() {
+    let mut world = World::new();
+    world.settings.imports_max = 1;
+    world.publish_period(Duration::from_secs(3_600));
+    world.run(async {
+        world.chain.state().escrow = 0;
+        let running = world.start().await;
+        let (params, path) = world.offline(1);
+        let uuid = running.accepted(&params).await;
+        running.import(uuid, &path, false).await.unwrap();
+        running.until(uuid, |deal| deal.hold == Hold::Room).await;
+        running.stop().await;
+        world.chain.state().escrow = 1_000_000;
+        let running = world.start().await;
+        running.until_at(uuid, Checkpoint::Transferred).await;
+        let lines = running.log(uuid).await;
+        let waits = lines
+            .iter()
+            .filter(|line| line.text.starts_with("import waits"));
+        assert_eq!(waits.count(), 1, "{lines:?}");
+    });
+}
