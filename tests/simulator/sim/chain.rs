@@ -138,11 +138,11 @@ impl MemoryChain {
     /// A deal's ID, if it is on the chain.
     pub fn id_of(&self, identity_of: &Cid) -> Option<u64> {
         let state = lock(&self.state);
-        let ids = state.messages.iter().filter_map(|message| {
+        let mut ids = state.messages.iter().rev().filter_map(|message| {
             let at = position(message, identity_of)?;
             message.execution.as_ref()?.ids[at]
         });
-        ids.last()
+        ids.next()
     }
 
     /// What the chain has locked of a provider's escrow.
