@@ -77,23 +77,24 @@ impl Handle {
             .client_id
             .map_err(|why| Refusal::server_error("looking up the client's ID address", &why))?;
         let deal = self.candidate(peer, params, signed.clone(), host, key, client_id);
+        self.filtered(params, &deal).await?;
+        // After the filter, which may have taken its time: the free bytes are of now.
         let (known, disk_free) = self.look_around(&deal).await?;
-        self.filtered(params, &deal, &known).await?;
         self.admit(deal, known, disk_free).await
     }
 
     /// Asks the external filter, unless the deal is there already: what was accepted stays accepted.
-    async fn filtered(
-        &self,
-        params: &DealParams,
-        deal: &Deal,
-        known: &[KnownDeal],
-    ) -> Result<(), Refusal> {
+    async fn filtered(&self, params: &DealParams, deal: &Deal) -> Result<(), Refusal> {
+        let miner = self.bench.settings.miners.get(deal.miner());
+        if miner.is_none_or(|own| own.filter.is_none()) {
+            return Ok(());
+        }
+        let (known, _) = self.look_around(deal).await?;
         let same = |(uuid, _, cid): &KnownDeal| *uuid == deal.uuid && *cid == deal.chain_cid;
         if known.iter().any(same) {
             return Ok(());
         }
-        let Err(refusal) = self.ask_filter(params, deal, known).await else {
+        let Err(refusal) = self.ask_filter(params, deal, &known).await else {
             return Ok(());
         };
         // The same proposal may have been admitted while the command looked at this copy of it.
