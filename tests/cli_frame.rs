@@ -169,7 +169,7 @@ fn wrong_usage_is_exit_code_2_and_says_what_is_wrong() {
         ),
         (
             &["deal"],
-            "coracle: deal needs list, show, log, retry, cancel or fail\n",
+            "coracle: deal needs list, show, log, retry, cancel, fail or sealed\n",
         ),
         (&["deal", "frob"], "coracle: unknown command deal \"frob\""),
         (

@@ -64,6 +64,7 @@ fn published(net: &Net, bytes: &[u8], file: &File) -> Handover {
         panic!("not published");
     };
     Handover {
+        deal: Uuid::from_u128(7),
         deal_id: deals[0].unwrap(),
         publish_cid: message,
         proposal: deal.proposal,
@@ -94,7 +95,7 @@ fn a_piece_is_pushed_and_its_deal_becomes_active() {
             miner.find(piece.deal_id, &piece.proposal.piece_cid),
             Ok(None)
         );
-        let place = miner.add_piece(&piece, &go()).unwrap();
+        let place = miner.add_piece(&piece, &go()).unwrap().unwrap();
         let status = miner.sector(place.sector).unwrap();
         assert!(status.deals.contains(&piece.deal_id), "{status:?}");
         assert_eq!(
@@ -118,10 +119,10 @@ fn a_repeated_call_joins_the_first_and_a_restart_is_looked_through() {
     let file = File::new(&bytes);
     let piece = published(&net, &bytes, &file);
     let miner = miner(&net);
-    let place = miner.add_piece(&piece, &go()).unwrap();
+    let place = miner.add_piece(&piece, &go()).unwrap().unwrap();
     // HEAD stays unanswered for the second call: it returns at once all the same.
     let begun = Instant::now();
-    assert_eq!(miner.add_piece(&piece, &go()), Ok(place));
+    assert_eq!(miner.add_piece(&piece, &go()), Ok(Some(place)));
     assert!(begun.elapsed() < Duration::from_secs(10));
     net.restart_miner(0);
     assert_eq!(
@@ -195,7 +196,7 @@ fn a_lost_answer_is_unreachable_and_the_piece_is_found() {
         .find(piece.deal_id, &piece.proposal.piece_cid)
         .unwrap();
     assert!(found.is_some());
-    assert_eq!(miner.add_piece(&piece, &go()).ok(), found);
+    assert_eq!(miner.add_piece(&piece, &go()), Ok(found));
 }
 
 #[test]
@@ -222,7 +223,7 @@ fn a_sector_that_failed_keeps_its_deal_and_shows_its_state() {
     let file = File::new(&bytes);
     let piece = published(&net, &bytes, &file);
     let miner = miner(&net);
-    let place = miner.add_piece(&piece, &go()).unwrap();
+    let place = miner.add_piece(&piece, &go()).unwrap().unwrap();
     assert!(net.force_sector(0, place.sector, "SealPreCommit1Failed", "no space"));
     let status = miner.sector(place.sector).unwrap();
     assert_eq!(phase(&status.state), Phase::NeedsOperator);
@@ -257,7 +258,10 @@ fn trap_12_a_deal_with_id_0_is_not_offered_and_a_reader_that_closes_early_is_no_
     let none = miner.find(piece.deal_id, &piece.proposal.piece_cid);
     assert_eq!(none, Ok(None), "a failed call leaves nothing");
     let place = miner.add_piece(&piece, &go()).unwrap();
-    assert_eq!(miner.sector(place.sector).unwrap().deals, [piece.deal_id]);
+    assert_eq!(
+        miner.sector(place.unwrap().sector).unwrap().deals,
+        [piece.deal_id]
+    );
     piece.deal_id = 0;
     let error = miner.add_piece(&piece, &go()).unwrap_err();
     assert!(matches!(error, SealerError::Refused { .. }), "{error:?}");
@@ -286,10 +290,10 @@ fn trap_12_a_restart_of_the_sealer_in_the_middle_of_a_call_leaves_no_second_copy
     let found = miner
         .find(piece.deal_id, &piece.proposal.piece_cid)
         .unwrap();
-    assert_eq!(found, first.ok(), "it is there, or it is not");
+    assert_eq!(found, first.ok().flatten(), "it is there, or it is not");
     let place = match found {
         Some(place) => place,
-        None => miner.add_piece(&piece, &go()).unwrap(),
+        None => miner.add_piece(&piece, &go()).unwrap().unwrap(),
     };
     let copies: usize = net.sectors(0).iter().map(|s| s.pieces.len()).sum();
     assert_eq!(copies, 1);

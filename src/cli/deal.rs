@@ -20,12 +20,13 @@ pub fn run(mut arguments: pico_args::Arguments) -> Result<(), Failure> {
         Some("list") => list(arguments),
         Some("show") => show(arguments),
         Some("log") => log::run(arguments),
-        Some(verb @ ("retry" | "cancel" | "fail")) => act(verb, arguments),
+        Some(verb @ ("retry" | "cancel" | "fail")) => act(verb, arguments, &json!({})),
+        Some("sealed") => sealed(arguments),
         Some(other) => Err(Failure::Usage(format!(
-            "unknown command deal {other:?}: list, show, log, retry, cancel or fail"
+            "unknown command deal {other:?}: list, show, log, retry, cancel, fail or sealed"
         ))),
         None => Err(Failure::Usage(
-            "deal needs list, show, log, retry, cancel or fail".to_owned(),
+            "deal needs list, show, log, retry, cancel, fail or sealed".to_owned(),
         )),
     }
 }
@@ -202,11 +203,19 @@ fn fields(deal: &Value) -> String {
     shown
 }
 
-fn act(verb: &str, mut arguments: pico_args::Arguments) -> Result<(), Failure> {
+/// What a sealer did with a piece that lay ready for it, in the operator's words.
+fn sealed(mut arguments: pico_args::Arguments) -> Result<(), Failure> {
+    let sector: u64 = arguments.value_from_str("--sector")?;
+    let offset: Option<u64> = arguments.opt_value_from_str("--offset")?;
+    let place = json!({ "sector": sector, "offset": offset.unwrap_or(0) });
+    act("sealed", arguments, &place)
+}
+
+fn act(verb: &str, mut arguments: pico_args::Arguments, body: &Value) -> Result<(), Failure> {
     let json = arguments.contains("--json");
     let uuid = uuid(&mut arguments)?;
     args::finish(arguments)?;
-    let answer = Admin::connect()?.post(&format!("/v1/deals/{uuid}/{verb}"), &json!({}))?;
+    let answer = Admin::connect()?.post(&format!("/v1/deals/{uuid}/{verb}"), body)?;
     if json {
         terminal::json(&answer);
     } else {

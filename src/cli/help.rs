@@ -60,12 +60,15 @@ coracle deal list --refused [--limit N] [--json]
 coracle deal show UUID [--json]
 coracle deal log UUID [-f|--follow] [--json]
 coracle deal retry|cancel|fail UUID [--json]
+coracle deal sealed UUID --sector N [--offset BYTES] [--json]
 
   --refused  proposals that were not taken, newest first, and why; the last 1,000 are kept
   log -f   prints new lines until the deal has ended; with --json one object per line
   retry    take up a deal that waits for a decision
   cancel   stop its transfer and end the deal
-  fail     end a deal that waits for a decision",
+  fail     end a deal that waits for a decision
+  sealed   where the sealer put a piece that it fetched from CORACLE_HANDOVER_DIR; the offset
+           is in padded bytes",
     },
     Entry {
         name: "import",

@@ -46,6 +46,8 @@ use std::time::Duration;
 pub struct MinerConfig {
     /// The miner's ID address (`f0…`).
     pub address: Address,
+    /// Where its sealer fetches pieces; `None`: they are given to its entry of `miner_api_info`.
+    pub handover_dir: Option<PathBuf>,
     /// Pays for publish messages; `None` chooses among the miner's own addresses.
     pub publish_wallet: Option<Address>,
     /// The most that one publish message may cost.
@@ -281,6 +283,7 @@ impl MinerConfig {
     fn blank() -> Self {
         Self {
             address: Address::id(0),
+            handover_dir: None,
             publish_wallet: None,
             publish_fee_max: TokenAmount::default(),
             publish_deals_max: 0,
@@ -410,6 +413,28 @@ fn apply_overrides(raw: &Raw, config: &mut Config, errors: &mut Vec<ConfigError>
     }
 }
 
+/// Every miner needs somebody who seals for it.
+fn check_sealers(config: &Config, errors: &mut Vec<ConfigError>) {
+    let known = errors
+        .iter()
+        .any(|error| error.name.starts_with("MINER_API_INFO"));
+    if known || !config.miner_api_info.is_empty() {
+        return;
+    }
+    // Without a miner at all this is still the first thing to be set.
+    let all = config
+        .miners
+        .iter()
+        .all(|miner| miner.handover_dir.is_some());
+    if config.miners.is_empty() || !all {
+        errors.push(ConfigError::new(
+            "MINER_API_INFO",
+            "is not set: the sealers, as `lotus-miner auth api-info` prints them; \
+             a miner whose sealer fetches its pieces needs CORACLE_HANDOVER_DIR instead",
+        ));
+    }
+}
+
 /// What no setting can know alone.
 fn check_together(config: &Config, errors: &mut Vec<ConfigError>) {
     // Where a directory could not be parsed both are empty: that has been reported.
@@ -436,6 +461,7 @@ fn check_together(config: &Config, errors: &mut Vec<ConfigError>) {
             "is the same address as CORACLE_HTTP_LISTEN, which is public",
         ));
     }
+    check_sealers(config, errors);
     for miner in &config.miners {
         if miner.piece_size_min > miner.piece_size_max {
             errors.push(ConfigError::new(

@@ -50,7 +50,7 @@ pub static SETTINGS: &[Setting] = &[
         "",
         "token:address",
         "the sealers, as `lotus-miner auth api-info` prints them, separated by commas; \
-         each says itself which miner it is",
+         each says itself which miner it is; not needed for miners with CORACLE_HANDOVER_DIR",
         |config, text| {
             let sealers = values::list(text, |item| {
                 Endpoint::parse(item, Version::V0).map_err(|error| error.to_string())?;
@@ -62,7 +62,6 @@ pub static SETTINGS: &[Setting] = &[
             put(&mut config.miner_api_info, Ok(sealers))
         },
     )
-    .required()
     .secret(),
     // Where its files are.
     provider(
@@ -158,6 +157,14 @@ pub static SETTINGS: &[Setting] = &[
         "URL",
         "under which a sealer fetches pieces from CORACLE_HTTP_LISTEN; without it pieces are pushed to it",
         |config, text| put(&mut config.sealer_url, values::url(text).map(Some)),
+    ),
+    miner(
+        "CORACLE_HANDOVER_DIR",
+        "",
+        "directory",
+        "where a sealer that pulls finds its pieces as files, on the file system of CORACLE_STAGING; \
+         without it they are given to MINER_API_INFO's",
+        |miner, text| put(&mut miner.handover_dir, values::absolute(text).map(Some)),
     ),
     // What it takes.
     miner(

@@ -1,6 +1,7 @@
 //! Texts of settings → values. Every error says what would have been right.
 
 use crate::filecoin::{Address, ChainEpoch, TokenAmount};
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// Seconds of an epoch.
@@ -40,6 +41,16 @@ pub fn bytes(text: &str) -> Result<u64, String> {
         .and_then(|n| n.checked_add(fraction.checked_mul(unit)?.checked_div(scale)?))
         .ok_or_else(wrong)?;
     u64::try_from(total).map_err(|_| format!("{text:?} is more than 64 bits can count"))
+}
+
+/// A directory by its full path: what is set for one miner has no home directory to be relative to.
+pub fn absolute(text: &str) -> Result<PathBuf, String> {
+    let path = PathBuf::from(text.trim());
+    if path.is_absolute() {
+        Ok(path)
+    } else {
+        Err(format!("{text:?} is no full path: begin with /"))
+    }
 }
 
 fn digits(text: &str) -> bool {

@@ -31,9 +31,14 @@ pub fn holds_funds(deal: &Deal) -> bool {
     }
 }
 
-/// Bytes of staging that a deal holds: until the sealer has its piece. An imported file is not ours.
+/// Bytes of staging that a deal holds: until the sealer has its piece. A piece that lies ready for a sealer to fetch it holds
+/// them on: the link there keeps the bytes on the disk whatever becomes of our copy. An imported file is not ours.
 pub fn staging_bytes(deal: &Deal) -> u64 {
-    if deal.request.offline || deal.checkpoint >= Checkpoint::AddedPiece {
+    let done = match deal.checkpoint {
+        Checkpoint::AddedPiece | Checkpoint::IndexedAndAnnounced => !lies_ready(deal),
+        checkpoint => checkpoint == Checkpoint::Complete,
+    };
+    if deal.request.offline || done {
         return 0;
     }
     deal.request.size
@@ -48,6 +53,15 @@ pub fn staging_of<'a>(
         .filter(|deal| counts(deal))
         .map(staging_bytes)
         .fold(0, u64::saturating_add)
+}
+
+/// Whether a deal's piece lies ready for a sealer that has not told yet where it put it.
+pub fn lies_ready(deal: &Deal) -> bool {
+    let handed_over = matches!(
+        deal.checkpoint,
+        Checkpoint::AddedPiece | Checkpoint::IndexedAndAnnounced
+    );
+    handed_over && deal.sector.is_none() && !deal.sealed
 }
 
 impl Ledger {

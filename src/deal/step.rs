@@ -10,6 +10,7 @@ use cid::Cid;
 use uuid::Uuid;
 
 mod epochs;
+mod laid;
 mod moves;
 mod publishing;
 mod verbs;
@@ -65,6 +66,10 @@ pub enum Event {
     PieceAdded(Sector),
     /// It has not.
     AddPieceFailed(Setback),
+    /// The piece lies ready for a sealer that fetches it when it likes; its sector is told later.
+    LaidOut,
+    /// Where the piece was put that had lain ready: the sealer, the chain or the operator said so.
+    Placed(Sector),
     /// The index is kept.
     Indexed,
     /// It is not.
@@ -121,6 +126,8 @@ pub enum Verb {
     Cancel,
     /// End the deal although it could go on.
     Fail,
+    /// The piece that lay ready was put there.
+    Sealed(Sector),
 }
 
 /// The outcome of the pass over the data.
@@ -199,8 +206,10 @@ pub enum Effect {
     WatchSector,
     /// Look at the deal again at its hold's time.
     WakeUp(Millis),
-    /// Delete what was staged.
+    /// Delete what was staged, and what lies ready for the sealer.
     DropStaging,
+    /// Take away what lies ready for the sealer.
+    ClearHandover,
     /// The start epoch has passed: ask chain and sealer whether the piece is anywhere. Asked for again with every head.
     LookForPiece,
 }

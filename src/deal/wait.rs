@@ -30,6 +30,8 @@ pub enum Wait {
     Sealer,
     /// The index.
     Index,
+    /// The sealer fetches the piece that lies ready, and tells its sector.
+    Place,
     /// The sector's proof.
     Sealing,
 }
@@ -56,6 +58,7 @@ impl Wait {
             (Checkpoint::Published, Hold::None) => Self::Outcome,
             (Checkpoint::PublishConfirmed, Hold::None) => Self::Sealer,
             (Checkpoint::AddedPiece, Hold::None) => Self::Index,
+            (Checkpoint::IndexedAndAnnounced, Hold::None) if deal.sector.is_none() => Self::Place,
             (Checkpoint::IndexedAndAnnounced, Hold::None) => Self::Sealing,
             (Checkpoint::Complete, Hold::None) => Self::Nothing,
         }
@@ -76,6 +79,7 @@ impl Wait {
             Self::Outcome => "outcome",
             Self::Sealer => "sealer",
             Self::Index => "index",
+            Self::Place => "place",
             Self::Sealing => "sealing",
         }
     }
@@ -97,6 +101,7 @@ impl fmt::Display for Wait {
             Self::Outcome => "the outcome of its publish message",
             Self::Sealer => "the sealer to take its piece",
             Self::Index => "its index",
+            Self::Place => "the sealer to tell where it put the piece",
             Self::Sealing => "its sector to be sealed",
         })
     }

@@ -189,6 +189,7 @@ fn add_piece(
     }
     let file = data_file(deal, files);
     let piece = Handover {
+        deal: deal.uuid,
         deal_id,
         publish_cid,
         proposal: deal.proposal().clone(),
@@ -197,7 +198,8 @@ fn add_piece(
         keep_unsealed: !deal.request.remove_unsealed,
     };
     match sealer.add_piece(&piece, stop) {
-        Ok(place) => Event::PieceAdded(sector(place)),
+        Ok(Some(place)) => Event::PieceAdded(sector(place)),
+        Ok(None) => Event::LaidOut,
         Err(SealerError::Stopped) => failed(Class::Stopped, "stopped".to_owned()),
         Err(SealerError::File(reason)) => failed(
             Class::Manual,

@@ -26,6 +26,14 @@ impl Kept {
             .fold(0, |sum, piece| sum.saturating_add(piece.payload_size))
     }
 
+    /// Bytes that come free when all pieces go; those of `linked` do not, because another name keeps them on the disk.
+    pub(super) fn reclaimable(&self, linked: &BTreeSet<[u8; 32]>) -> u64 {
+        super::facts::lock(&self.pieces)
+            .iter()
+            .filter(|(commitment, piece)| piece.ours && !linked.contains(*commitment))
+            .fold(0, |sum, (_, piece)| sum.saturating_add(piece.payload_size))
+    }
+
     /// Takes a piece out whose file is gone.
     pub(super) fn forget(&self, commitment: &[u8; 32]) {
         super::facts::lock(&self.pieces).remove(commitment);
@@ -47,12 +55,18 @@ impl Kept {
     }
 
     /// Takes pieces that are ours out, oldest first, until at most `bytes` stay; their files are to be deleted. Those that are
-    /// `spared` stay: their files are being replaced.
-    pub(super) fn shrink_to(&self, bytes: u64, spared: &BTreeSet<[u8; 32]>) -> Vec<Gone> {
+    /// `spared` stay: their files are being replaced. Those that are `linked` stay and do not count: deleting them would free
+    /// nothing.
+    pub(super) fn shrink_to(
+        &self,
+        bytes: u64,
+        spared: &BTreeSet<[u8; 32]>,
+        linked: &BTreeSet<[u8; 32]>,
+    ) -> Vec<Gone> {
         let mut pieces = super::facts::lock(&self.pieces);
         let mut ours: Vec<_> = pieces
             .iter()
-            .filter(|(_, piece)| piece.ours)
+            .filter(|(commitment, piece)| piece.ours && !linked.contains(*commitment))
             .map(|(commitment, piece)| (piece.kept, *commitment, piece.payload_size))
             .collect();
         ours.sort_unstable();

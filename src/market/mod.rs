@@ -29,6 +29,7 @@ mod handover;
 mod import;
 mod inputs;
 mod keep;
+mod laid;
 mod late;
 mod lives;
 mod onchain;

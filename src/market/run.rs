@@ -11,7 +11,7 @@ use super::lives::Lives;
 use super::passes::{self, Passes, Progress};
 use super::publisher::Publisher;
 use super::watch::{self, Sectors};
-use super::{Handle, Kept, Parts, Settings, StartError, Threads, snapshot, sweep};
+use super::{Handle, Kept, Parts, Settings, StartError, Threads, laid, snapshot, sweep};
 use crate::deal::step::Event;
 use crate::deal::{Checkpoint, Deal, Millis};
 use crate::filecoin::Address;
@@ -103,6 +103,7 @@ impl Market {
         let kept = sweep::at_start(&settings.files, &parts, &deals)?;
         let stored = parts.store.messages().and_then(Publisher::with);
         let publisher = stored.map_err(StartError::Store)?;
+        laid::sweep(&deals, &parts);
         let bench = Arc::new(Bench::new(
             Arc::clone(&settings),
             parts.clone(),
@@ -218,6 +219,7 @@ impl Market {
             self.ended.remove(&(at, uuid));
             self.live.remove(&uuid);
             self.passes.progress.forget(uuid);
+            self.sectors.forget(uuid);
         }
         if now >= self.next_look && !self.looking {
             self.look(now);
@@ -228,7 +230,10 @@ impl Market {
             let deals = watched
                 .iter()
                 .filter_map(|uuid| Some(&self.live.get(uuid)?.deal));
-            watch::look(deals, &self.parts, &self.threads, &self.reports);
+            let poll = millis(self.settings.seal_poll);
+            let (sectors, parts, threads) = (&mut self.sectors, &self.parts, &self.threads);
+            let ask_chain = |uuid| sectors.chain_due(uuid, now, poll);
+            watch::look(deals, ask_chain, parts, threads, &self.reports);
         }
         if self.bench.refusals.due(now).is_some_and(|at| at <= now) {
             self.keep_refusals();

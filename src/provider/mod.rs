@@ -234,18 +234,7 @@ fn parts(config: &Config, tickets: &tickets::Tickets) -> Result<Parts, ProviderE
         wallets,
     )
     .map_err(|error| failed("FULLNODE_API_INFO", error))?;
-    let miners: Vec<_> = config
-        .miners
-        .iter()
-        .map(|miner| miner.address.clone())
-        .collect();
-    let sealers = sealers::routed(
-        &config.miner_api_info,
-        &miners,
-        config.sealer_url.as_deref(),
-        tickets,
-    )
-    .map_err(|error| failed("MINER_API_INFO", error))?;
+    let sealers = sealers::routed(config, tickets).map_err(ProviderError)?;
     let cache = usize::try_from(config.db_cache_bytes).unwrap_or(usize::MAX);
     let store = Redb::open(&config.home.join("coracle.redb"), cache)
         .map_err(|error| failed("start", error))?;

@@ -29,8 +29,8 @@ fn told(config: &Config, miner: u64) -> String {
 
 #[test]
 fn each_miner_has_its_own_settings_and_the_others_keep_the_common_ones() {
-    /// Goes to the chain's side, not to the market's.
-    const ELSEWHERE: [&str; 1] = ["CORACLE_PUBLISH_WALLET"];
+    /// Goes to the chain's or the sealer's side, not to the market's.
+    const ELSEWHERE: [&str; 2] = ["CORACLE_PUBLISH_WALLET", "CORACLE_HANDOVER_DIR"];
     /// One of these is a value of any setting, and not its default.
     const TEXTS: [&str; 14] = [
         "false",
@@ -91,4 +91,30 @@ fn every_miner_of_the_settings_is_a_miner_of_the_market() {
         .map(|miner| miner.publish_wallet.clone())
         .collect();
     assert_eq!(wallets, [None, Some(Address::id(123))]);
+}
+
+#[test]
+fn a_hand_over_directory_is_its_miners_alone() {
+    let root = std::env::temp_dir().join(format!("coracle-routed-{}", uuid::Uuid::new_v4()));
+    let (home, out) = (root.join("home"), root.join("out"));
+    let texts = [&home, &out].map(|path| path.to_string_lossy().into_owned());
+    let config = config(&[
+        ("CORACLE_HOME", &texts[0]),
+        ("CORACLE_HANDOVER_DIR_F02000", &texts[1]),
+    ]);
+    let routed = super::sealers::routed(&config.unwrap(), &super::tickets::Tickets::default());
+    let routed = routed.unwrap();
+    let document = format!(
+        r#"{{"Deal":"{}","DealID":5,"PieceCID":{{"/":"{}"}}}}"#,
+        uuid::Uuid::nil(),
+        crate::filecoin::cids::piece_cid(&[1; 32])
+    );
+    std::fs::write(out.join("a.json"), document).unwrap();
+    // Nobody listens where the other's sealer is said to be: it is not asked.
+    let lies = |miner| routed[&Address::id(miner)].laid_out().unwrap().len();
+    assert_eq!((lies(1000), lies(2000)), (0, 1));
+    let nowhere = std::path::Path::new("/nowhere/at/all");
+    let takes = |miner| routed[&Address::id(miner)].could_take(nowhere).is_ok();
+    assert!(takes(1000) && !takes(2000));
+    std::fs::remove_dir_all(root).unwrap();
 }

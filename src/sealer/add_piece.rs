@@ -134,7 +134,7 @@ fn place(result: &Value) -> Result<SectorPlace, SealerError> {
 }
 
 /// The third parameter: a published deal (chain-sealer-rpc E.1).
-fn deal_info(piece: &Handover) -> Value {
+pub(super) fn deal_info(piece: &Handover) -> Value {
     let proposal = &piece.proposal;
     json!({
         "PublishCid": form::from_cid(Some(&piece.publish_cid)),

@@ -93,8 +93,12 @@ impl LotusMiner {
 }
 
 impl Sealer for LotusMiner {
-    fn add_piece(&self, piece: &Handover, stop: &AtomicBool) -> Result<SectorPlace, SealerError> {
-        add_piece::add_piece(self, piece, stop)
+    fn add_piece(
+        &self,
+        piece: &Handover,
+        stop: &AtomicBool,
+    ) -> Result<Option<SectorPlace>, SealerError> {
+        add_piece::add_piece(self, piece, stop).map(Some)
     }
 
     fn find(&self, deal_id: u64, piece_cid: &Cid) -> Result<Option<SectorPlace>, SealerError> {

@@ -1,4 +1,5 @@
-//! Where a finished piece goes ([`Sealer`]), and lotus-miner over JSON-RPC as an implementation ([`LotusMiner`]).
+//! Where a finished piece goes ([`Sealer`]): lotus-miner over JSON-RPC ([`LotusMiner`]), or a directory from which a sealer
+//! takes it ([`Directory`]).
 //!
 //! Handing a piece over is one call that lasts until the bytes lie in a sector, minutes or hours. Within one run of
 //! lotus-miner a repeated call joins the first; after its restart a repeated call would add a second copy. So whoever
@@ -15,11 +16,13 @@
 )]
 
 mod add_piece;
+mod directory;
 mod error;
 mod lotus_miner;
 mod phase;
 mod push;
 
+pub use directory::{Directory, Names};
 pub use error::SealerError;
 pub use lotus_miner::LotusMiner;
 pub use phase::{Phase, phase};
@@ -27,12 +30,15 @@ pub use phase::{Phase, phase};
 use crate::filecoin::DealProposal;
 use cid::Cid;
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
+use uuid::Uuid;
 
 /// A piece and the published deal that it belongs to.
 #[derive(Debug, Clone)]
 pub struct Handover {
+    /// The deal's UUID, for people and scripts.
+    pub deal: Uuid,
     /// The deal's ID on chain; not 0, which lotus-miner takes for none.
     pub deal_id: u64,
     /// The publish message as it was executed.
@@ -67,20 +73,26 @@ pub struct SectorStatus {
 
 /// A sealer in the market's words; every call blocks.
 pub trait Sealer: Send + Sync {
-    /// Hands a piece over and blocks until its data has been written into a sector, possibly for hours. `stop` may be
+    /// Hands a piece over. Where that puts the data into a sector it blocks until it is there, possibly for hours; where
+    /// the sealer fetches the data when it likes the answer is none, and [`Sealer::find`] has the place later. `stop` may be
     /// set by another thread and ends the wait with [`SealerError::Stopped`]; the sealer may still go on.
     ///
     /// # Errors
     /// [`SealerError`].
-    fn add_piece(&self, piece: &Handover, stop: &AtomicBool) -> Result<SectorPlace, SealerError>;
+    fn add_piece(
+        &self,
+        piece: &Handover,
+        stop: &AtomicBool,
+    ) -> Result<Option<SectorPlace>, SealerError>;
 
-    /// Looks whether the sealer already has this deal (after a crash): newest sectors first, bounded number of calls.
+    /// Looks whether the sealer already has this deal in a sector (after a crash, or after a hand-over without a place):
+    /// newest sectors first, bounded number of calls.
     ///
     /// # Errors
     /// [`SealerError`].
     fn find(&self, deal_id: u64, piece_cid: &Cid) -> Result<Option<SectorPlace>, SealerError>;
 
-    /// State and deals of a sector.
+    /// State and deals of a sector; an empty state if this sealer does not tell: then the chain knows.
     ///
     /// # Errors
     /// [`SealerError`].
@@ -91,6 +103,31 @@ pub trait Sealer: Send + Sync {
     /// # Errors
     /// [`SealerError`].
     fn summary(&self) -> Result<BTreeMap<String, u64>, SealerError>;
+
+    /// Deals for which something lies ready: UUID, chain deal ID, piece. None where nothing lies around.
+    ///
+    /// # Errors
+    /// [`SealerError`].
+    fn laid_out(&self) -> Result<Vec<(Uuid, u64, Cid)>, SealerError> {
+        Ok(Vec::new())
+    }
+
+    /// Removes what lies ready for the sealer of this deal: its place is in the record, or the deal has ended. Doing it
+    /// again does no harm. Nothing to do where nothing lies around.
+    ///
+    /// # Errors
+    /// [`SealerError`].
+    fn clear(&self, _deal_id: u64, _piece_cid: &Cid) -> Result<(), SealerError> {
+        Ok(())
+    }
+
+    /// Whether a piece in this file could be handed over from where it lies, as far as can be told before.
+    ///
+    /// # Errors
+    /// [`SealerError::File`], in words for the operator.
+    fn could_take(&self, _file: &Path) -> Result<(), SealerError> {
+        Ok(())
+    }
 }
 
 #[cfg(test)]

@@ -141,14 +141,14 @@ mod tests {
     #[test]
     fn a_window_is_renewed_by_enough_bytes_only() {
         let patience = Patience::new(Arc::default());
-        patience.begin_body(Duration::from_millis(80));
-        std::thread::sleep(Duration::from_millis(50));
+        patience.begin_body(Duration::from_millis(800));
+        std::thread::sleep(Duration::from_millis(500));
         patience.arrived(MIN_BYTES_PER_WINDOW - 1);
         patience.arrived(1);
-        std::thread::sleep(Duration::from_millis(50));
+        std::thread::sleep(Duration::from_millis(500));
         assert_eq!(patience.check(), Ok(()));
         patience.arrived(MIN_BYTES_PER_WINDOW - 1);
-        std::thread::sleep(Duration::from_millis(50));
+        std::thread::sleep(Duration::from_millis(500));
         assert_eq!(patience.check(), Err(Fault::Stalled));
     }
 

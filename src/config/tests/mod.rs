@@ -2,6 +2,7 @@
 
 mod files;
 mod imports;
+mod needed;
 mod shown;
 mod values;
 
@@ -80,6 +81,7 @@ fn the_least_gives_the_documented_defaults() {
     assert_eq!(config.miners.len(), 1);
     let expected = MinerConfig {
         address: Address::id(1000),
+        handover_dir: None,
         publish_wallet: None,
         publish_fee_max: TokenAmount::from_atto(50_000_000_000_000_000_u64),
         publish_deals_max: 8,
@@ -237,6 +239,7 @@ fn every_setting_of_a_miner_reaches_its_place() {
         ("CORACLE_START_DELAY_MAX", "1d"),
         ("CORACLE_SEALING_BUFFER", "0"),
         ("CORACLE_RETRY_WAIT", "200ms"),
+        ("CORACLE_HANDOVER_DIR", "/srv/handover"),
         ("CORACLE_CONSIDER_ONLINE", "no"),
         ("CORACLE_CONSIDER_OFFLINE", "false"),
         ("CORACLE_CONSIDER_VERIFIED", "0"),
@@ -254,6 +257,7 @@ fn every_setting_of_a_miner_reaches_its_place() {
     ]);
     let expected = MinerConfig {
         address: Address::id(1000),
+        handover_dir: Some(PathBuf::from("/srv/handover")),
         publish_wallet: Some(Address::id(777)),
         publish_fee_max: TokenAmount::from_atto(1_000_000_000_000_000_000_u64),
         publish_deals_max: 1,
@@ -355,37 +359,6 @@ fn all_errors_come_at_once_with_their_names() {
         "CORACLE_WHATEVER_ELSE: is no setting; `coracle settings` lists them"
     );
     assert_eq!(found[2], "CORACLE_MINERS: f01000 is there twice");
-}
-
-#[test]
-fn what_is_required_is_named_when_missing() {
-    let found = Config::from_env(vars(&[("HOME", "/nonexistent"), ("CORACLE_LOG", "info")]));
-    let found = found.unwrap_err();
-    assert!(!found.nothing_set);
-    let names: Vec<&str> = found.all.iter().map(|error| error.name.as_str()).collect();
-    assert_eq!(
-        names,
-        ["CORACLE_MINERS", "FULLNODE_API_INFO", "MINER_API_INFO"]
-    );
-    assert!(found.all[0].reason.starts_with("is not set: the miners"));
-}
-
-#[test]
-fn nothing_set_is_told_from_something_wrong() {
-    let nothing = |pairs: &[(&str, &str)]| Config::from_env(vars(pairs)).unwrap_err().nothing_set;
-    assert!(nothing(&[("HOME", "/nonexistent"), ("PATH", "/bin")]));
-    assert!(nothing(&[
-        ("CORACLE_HOME", "/nonexistent"),
-        ("CORACLE_MINERS", "")
-    ]));
-    assert!(!nothing(&[
-        ("HOME", "/nonexistent"),
-        ("CORACLE_MINERS", "f01000")
-    ]));
-    assert!(!nothing(&[
-        ("HOME", "/nonexistent"),
-        ("CORACLE_NONSENSE", "1")
-    ]));
 }
 
 #[test]

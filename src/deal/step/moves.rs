@@ -94,6 +94,8 @@ impl<'a> Turn<'a> {
                 self.confirmed(message, exit_code, deal_id);
             }
             Event::PieceAdded(sector) => self.piece_added(sector),
+            Event::LaidOut => self.laid_out(),
+            Event::Placed(sector) => self.placed(sector),
             Event::AddPieceFailed(setback) => self.failed_at(Checkpoint::PublishConfirmed, setback),
             Event::Indexed => self.indexed(),
             Event::IndexFailed(setback) => self.failed_at(Checkpoint::AddedPiece, setback),

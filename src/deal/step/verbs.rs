@@ -25,6 +25,7 @@ impl Turn<'_> {
             // Nothing is noted of a cancel that comes too late: later errors keep their own text.
             Verb::Cancel => self.refuse("transfer already complete"),
             Verb::Fail => self.fail(),
+            Verb::Sealed(sector) => self.placed(sector),
         }
     }
 

@@ -8,6 +8,7 @@ mod epochs;
 mod filter;
 mod filter_document;
 mod judge;
+mod laid;
 mod ledger;
 mod order;
 mod record;

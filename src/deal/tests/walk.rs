@@ -85,6 +85,9 @@ fn events() -> impl Strategy<Value = Event> {
         4 => any::<(u64, u64)>()
             .prop_map(|(number, offset)| Event::PieceAdded(Sector { number, offset })),
         2 => setbacks().prop_map(Event::AddPieceFailed),
+        2 => Just(Event::LaidOut),
+        2 => (0..2_u64, 0..2_u64)
+            .prop_map(|(number, offset)| Event::Placed(Sector { number, offset })),
         4 => Just(Event::Indexed),
         2 => setbacks().prop_map(Event::IndexFailed),
         3 => seen,
@@ -100,7 +103,11 @@ fn events() -> impl Strategy<Value = Event> {
 fn is_work(effect: &Effect) -> bool {
     !matches!(
         effect,
-        Effect::StopPass | Effect::WakeUp(_) | Effect::DropStaging | Effect::LookForPiece
+        Effect::StopPass
+            | Effect::WakeUp(_)
+            | Effect::DropStaging
+            | Effect::LookForPiece
+            | Effect::ClearHandover
     )
 }
 
@@ -113,9 +120,11 @@ fn belongs(effect: Effect, checkpoint: Checkpoint) -> bool {
         Effect::AddPiece { .. } => Checkpoint::PublishConfirmed,
         Effect::Index => Checkpoint::AddedPiece,
         Effect::WatchSector => Checkpoint::IndexedAndAnnounced,
-        Effect::StopPass | Effect::WakeUp(_) | Effect::DropStaging | Effect::LookForPiece => {
-            return false;
-        }
+        Effect::StopPass
+        | Effect::WakeUp(_)
+        | Effect::DropStaging
+        | Effect::LookForPiece
+        | Effect::ClearHandover => return false,
     };
     home == checkpoint
 }
@@ -139,13 +148,15 @@ fn check_room(was: &Deal, deal: &Deal, outcome: &Outcome, event: &Event) {
     assert_eq!(outcome.freed.space, had > 0 && has == 0, "{event:?}");
     assert!(has == had || has == 0, "{event:?} takes space");
     if had > has {
-        assert!(
-            matches!(
-                deal.checkpoint,
-                Checkpoint::AddedPiece | Checkpoint::Complete
-            ),
-            "{event:?}"
+        // A piece that lies ready keeps its bytes until its place is known or its deal is sealed.
+        let told = deal.checkpoint == Checkpoint::IndexedAndAnnounced
+            && was.sector.is_none()
+            && (deal.sector.is_some() || deal.sealed);
+        let handed_over = matches!(
+            deal.checkpoint,
+            Checkpoint::AddedPiece | Checkpoint::Complete
         );
+        assert!(handed_over || told, "{event:?}");
     }
     assert_eq!(
         outcome.freed.finished,
@@ -211,6 +222,17 @@ fn check(before: &Live, after: &Live, outcome: &Outcome, event: &Event) {
     assert!(
         !ends || !deal.error.is_empty(),
         "{event:?}: an end has a reason"
+    );
+    // What lies ready for a sealer goes when its place is known, or with the deal.
+    let placed = deal.sector.is_some() && matches!(event, Event::Placed(_)) && was != deal;
+    assert_eq!(
+        outcome.effects.contains(&Effect::ClearHandover),
+        placed,
+        "{event:?}"
+    );
+    assert!(
+        was.sector.is_none() || was.sector == deal.sector,
+        "{event:?} moves the piece"
     );
     // A deal goes on by one checkpoint, back to be published or fetched again, or to its end.
     let (from, to) = (was.checkpoint.number(), deal.checkpoint.number());
@@ -329,8 +351,13 @@ fn report(busy: Effect, failure: Option<Setback>) -> Event {
             ended: failure.is_none(),
             holds_deal: true,
         },
-        (Effect::StopPass | Effect::WakeUp(_) | Effect::DropStaging | Effect::LookForPiece, _) => {
-            unreachable!("nobody waits for these")
-        }
+        (
+            Effect::StopPass
+            | Effect::WakeUp(_)
+            | Effect::DropStaging
+            | Effect::LookForPiece
+            | Effect::ClearHandover,
+            _,
+        ) => unreachable!("nobody waits for these"),
     }
 }

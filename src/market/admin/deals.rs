@@ -1,10 +1,11 @@
 //! Deals: listing, showing, and what an operator wishes for them.
 
+use super::imports::body;
 use super::query::percent_decoded;
 use super::view::deal_json;
 use super::{Admin, error, not_found};
-use crate::deal::Checkpoint;
 use crate::deal::step::Verb;
+use crate::deal::{Checkpoint, Sector};
 use crate::market::Wish;
 use crate::serve::listener::{Body, json};
 use crate::store::Listing;
@@ -105,6 +106,14 @@ impl Admin {
             "cancel" => Wish::Verb(Verb::Cancel),
             "fail" => Wish::Verb(Verb::Fail),
             "import" => return self.import(uuid, request).await,
+            "sealed" => match body(request).await.map(|body| sector(&body)) {
+                Ok(Some(sector)) => Wish::Verb(Verb::Sealed(sector)),
+                Ok(None) => {
+                    let text = "sector and offset are needed, as numbers";
+                    return error(StatusCode::BAD_REQUEST, text);
+                }
+                Err(answer) => return answer,
+            },
             _ => return not_found(),
         };
         let known = self.market.deal(uuid).await.ok().flatten();
@@ -123,6 +132,15 @@ impl Admin {
             &object!({ "accepted": accepted, "reason": reason }),
         )
     }
+}
+
+/// The body of `sealed`: `{"sector": 45, "offset": 0}`.
+fn sector(body: &Value) -> Option<Sector> {
+    let number = |name| body.get(name).and_then(Value::as_u64);
+    Some(Sector {
+        number: number("sector")?,
+        offset: number("offset")?,
+    })
 }
 
 fn bad_uuid() -> Response<Body> {

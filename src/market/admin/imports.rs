@@ -95,7 +95,7 @@ impl Admin {
     }
 }
 
-async fn body(request: Request<Incoming>) -> Result<Value, Response<Body>> {
+pub(super) async fn body(request: Request<Incoming>) -> Result<Value, Response<Body>> {
     let bad = |text: &str| error(StatusCode::BAD_REQUEST, text);
     let body = read_body(request, BODY_BYTES_MAX).await;
     let body = body.map_err(|why| bad(&why.to_string()))?;

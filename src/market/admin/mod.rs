@@ -1,7 +1,7 @@
 //! The operator's interface: JSON over HTTP on the private listener, with a bearer token.
 //!
 //! `GET /v1/info`, `GET /v1/deals`, `GET /v1/deals/{uuid}`, `GET /v1/deals/{uuid}/log`,
-//! `POST /v1/deals/{uuid}/import|retry|cancel|fail`, `POST /v1/imports`, `POST /v1/publish`, `GET /v1/asks`,
+//! `POST /v1/deals/{uuid}/import|retry|cancel|fail|sealed`, `POST /v1/imports`, `POST /v1/publish`, `GET /v1/asks`,
 //! `GET|POST /v1/asks/{miner}`, `GET /v1/refusals`.
 
 //!

@@ -143,7 +143,7 @@ impl Market {
             reserved_by_others: self.reserved_by_others(deal.miner(), &snapshot),
             // Kept pieces give way to new deals; what accepted deals have yet to bring is not free.
             disk_free: disk_free
-                .saturating_add(self.kept.bytes())
+                .saturating_add(self.kept.reclaimable(&self.linked()))
                 .saturating_sub(self.outstanding()),
         })
     }
@@ -227,7 +227,11 @@ impl Market {
             return;
         }
         let missing = wanted.saturating_sub(disk_free);
-        let writes = self.shrink_kept(self.kept.bytes().saturating_sub(missing), None);
+        let stay = self
+            .kept
+            .reclaimable(&self.linked())
+            .saturating_sub(missing);
+        let writes = self.shrink_kept(stay, None);
         if !writes.is_empty() {
             log::info!("{} kept pieces gave way to a new deal", writes.len());
             self.commit(writes, Ticket::default());

@@ -5,6 +5,7 @@ use crate::deal::step::{self, Effect, Event};
 use crate::deal::{Checkpoint, Deal};
 use crate::filecoin::cids;
 use crate::market::handover;
+use crate::market::laid;
 use crate::market::late::{self, Whereabouts};
 use crate::piece::index_file::sizes_path;
 use std::path::{Path, PathBuf};
@@ -42,8 +43,12 @@ impl Market {
             Effect::LookForPiece => {
                 self.late.ask(uuid, self.now(), self.bench.poll_millis());
             }
+            Effect::ClearHandover => laid::clear(deal, &self.parts, &self.threads),
             Effect::DropStaging if self.passes.runs(uuid) || self.import_passes.runs(uuid) => {}
             Effect::DropStaging => {
+                if deal.handing_over && deal.sector.is_none() {
+                    laid::clear(deal, &self.parts, &self.threads);
+                }
                 let mut files = self.settings.files.staged_by(uuid, deal.request.offline);
                 files.extend(self.unrecorded(deal));
                 self.delete(files);

@@ -167,9 +167,16 @@ impl Market {
         };
         self.imports.looks(uuid);
         let (files, disk) = (self.settings.files.clone(), Arc::clone(&self.parts.disk));
-        let told = self.reports.clone();
+        let (told, sealer) = (
+            self.reports.clone(),
+            self.parts.sealers.get(deal.miner()).cloned(),
+        );
         let started = self.threads.own.start("import", STACK_BYTES, move || {
-            let found = look(&import, &files, disk.as_ref());
+            let found = look(&import, &files, disk.as_ref()).and_then(|found| {
+                // Found out now, not when the deal is on chain and the sealer waits for its piece.
+                let could = sealer.map_or(Ok(()), |sealer| sealer.could_take(import.path.as_ref()));
+                could.map(|()| found).map_err(|error| error.to_string())
+            });
             let _ = told.try_send(Report::ImportLooked(uuid, found));
         });
         if let Err(error) = started {

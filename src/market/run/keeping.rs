@@ -3,6 +3,7 @@
 
 use super::Market;
 use super::storing::Ticket;
+use crate::deal::ledger::lies_ready;
 use crate::deal::step::{self, Event};
 use crate::deal::{Checkpoint, Deal};
 use crate::filecoin::cids::{piece_cid, piece_commitment};
@@ -87,9 +88,19 @@ impl Market {
         self.apply_with(uuid, Event::Indexed, None, writes);
     }
 
+    /// Pieces whose bytes stay on the disk whatever becomes of our copy: a sealer has not fetched them yet.
+    pub(super) fn linked(&self) -> BTreeSet<[u8; 32]> {
+        let deals = self.live.values().map(|live| &live.deal);
+        deals
+            .filter(|deal| lies_ready(deal))
+            .filter_map(|deal| piece_commitment(&deal.proposal().piece_cid))
+            .collect()
+    }
+
     /// Lets the oldest kept pieces go until so many bytes are left; what is to be stored of it.
     pub(super) fn shrink_kept(&mut self, bytes: u64, done: Option<Uuid>) -> Vec<Write> {
-        if self.kept.bytes() <= bytes {
+        let linked = self.linked();
+        if self.kept.reclaimable(&linked) <= bytes {
             return Vec::new();
         }
         // The files of these are being made under the same names.
@@ -100,7 +111,7 @@ impl Market {
             .filter(|live| Some(live.deal.uuid) != done)
             .filter_map(|live| piece_commitment(&live.deal.proposal().piece_cid))
             .collect();
-        let gone = self.kept.shrink_to(bytes, &spared);
+        let gone = self.kept.shrink_to(bytes, &spared, &linked);
         gone.into_iter()
             .map(|Gone { commitment, files }| {
                 // On the thread that keeps pieces: one that is kept anew must not lose its file to this.

@@ -17,6 +17,7 @@ mod found;
 mod gate;
 mod handovers;
 mod imports;
+mod laid;
 mod late;
 mod life;
 mod life_edges;

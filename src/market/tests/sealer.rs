@@ -58,7 +58,11 @@ impl MemorySealer {
 }
 
 impl Sealer for MemorySealer {
-    fn add_piece(&self, piece: &Handover, stop: &AtomicBool) -> Result<SectorPlace, SealerError> {
+    fn add_piece(
+        &self,
+        piece: &Handover,
+        stop: &AtomicBool,
+    ) -> Result<Option<SectorPlace>, SealerError> {
         let bytes =
             std::fs::read(&piece.file).map_err(|error| SealerError::File(error.to_string()))?;
         assert_eq!(bytes.len() as u64, piece.payload_size);
@@ -83,7 +87,7 @@ impl Sealer for MemorySealer {
         if state.mute {
             return Err(SealerError::Unreachable("the answer was lost".to_owned()));
         }
-        Ok(place(state.added.len() - 1))
+        Ok(Some(place(state.added.len() - 1)))
     }
 
     fn find(&self, deal_id: u64, piece_cid: &Cid) -> Result<Option<SectorPlace>, SealerError> {

@@ -66,7 +66,7 @@ fn taking(answer: impl Fn(&[u8]) -> Reply + Send + Sync + 'static) -> Server {
     })
 }
 
-fn go() -> AtomicBool {
+pub(super) fn go() -> AtomicBool {
     AtomicBool::new(false)
 }
 
@@ -79,7 +79,7 @@ fn a_piece_is_pushed_while_the_call_waits_for_its_place() {
         placed()
     });
     let miner = miner(&server);
-    assert_eq!(miner.add_piece(&piece.handover, &go()), Ok(PLACE));
+    assert_eq!(miner.add_piece(&piece.handover, &go()), Ok(Some(PLACE)));
     let call = server.seen().into_iter().find(is_call).unwrap();
     let params = call.params();
     assert_eq!(call.method(), "SectorAddPieceToAny");
@@ -102,7 +102,7 @@ fn a_piece_is_pushed_while_the_call_waits_for_its_place() {
         })
     );
     // Every call has a reader of its own.
-    assert_eq!(miner.add_piece(&piece.handover, &go()), Ok(PLACE));
+    assert_eq!(miner.add_piece(&piece.handover, &go()), Ok(Some(PLACE)));
     let readers: Vec<Value> = server
         .seen()
         .iter()
@@ -122,7 +122,7 @@ fn a_piece_can_be_fetched_instead() {
     let miner = miner(&server).with_fetch_url(Box::new(|piece| {
         format!("http://10.0.0.7/{}", piece.deal_id)
     }));
-    assert_eq!(miner.add_piece(&piece.handover, &go()), Ok(PLACE));
+    assert_eq!(miner.add_piece(&piece.handover, &go()), Ok(Some(PLACE)));
     let params = server.seen()[0].params();
     assert_eq!(
         params[1],
@@ -140,7 +140,10 @@ fn a_miner_that_has_the_piece_answers_while_head_hangs() {
         let server = Server::start(move |seen| if is_call(seen) { placed() } else { head() });
         let piece = Piece::new(1500);
         let begun = Instant::now();
-        assert_eq!(miner(&server).add_piece(&piece.handover, &go()), Ok(PLACE));
+        assert_eq!(
+            miner(&server).add_piece(&piece.handover, &go()),
+            Ok(Some(PLACE))
+        );
         assert!(begun.elapsed() < Duration::from_secs(10));
         assert!(server.seen().iter().all(|s| is_call(s) || s.verb == "HEAD"));
     }
@@ -163,7 +166,10 @@ fn the_call_decides_even_when_the_push_breaks() {
         }
     });
     let piece = Piece::new(1500);
-    assert_eq!(miner(&server).add_piece(&piece.handover, &go()), Ok(PLACE));
+    assert_eq!(
+        miner(&server).add_piece(&piece.handover, &go()),
+        Ok(Some(PLACE))
+    );
 }
 
 #[test]

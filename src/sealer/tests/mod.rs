@@ -2,6 +2,7 @@
 //! ways in which a hand-over ends.
 
 mod add_piece;
+mod directory;
 mod push;
 mod sectors;
 
@@ -32,6 +33,7 @@ impl Piece {
             .collect();
         std::fs::write(&file, &bytes).unwrap();
         let handover = Handover {
+            deal: uuid::Uuid::from_u128(7),
             deal_id: 70_112_233,
             publish_cid: cids::chain_cid(b"publish"),
             proposal: DealProposal {

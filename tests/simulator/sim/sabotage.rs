@@ -171,7 +171,7 @@ impl Sealer for BlindSealer {
         &self,
         piece: &Handover,
         stop: &AtomicBool,
-    ) -> std::result::Result<SectorPlace, SealerError> {
+    ) -> std::result::Result<Option<SectorPlace>, SealerError> {
         self.0.add_piece(piece, stop)
     }
 

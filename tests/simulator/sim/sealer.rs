@@ -204,7 +204,11 @@ fn place(sector: usize) -> SectorPlace {
 }
 
 impl Sealer for MemorySealer {
-    fn add_piece(&self, piece: &Handover, stop: &AtomicBool) -> Result<SectorPlace, SealerError> {
+    fn add_piece(
+        &self,
+        piece: &Handover,
+        stop: &AtomicBool,
+    ) -> Result<Option<SectorPlace>, SealerError> {
         self.here()?;
         let bytes = self.disk.read(&piece.file);
         let bytes = bytes.map_err(|error| SealerError::File(error.to_string()))?;
@@ -237,7 +241,7 @@ impl Sealer for MemorySealer {
         if self.sched.fault(Kind::SealerLost) {
             return Err(unreachable("the answer was lost"));
         }
-        self.back(place(sector))
+        self.back(Some(place(sector)))
     }
 
     fn find(&self, deal_id: u64, piece_cid: &Cid) -> Result<Option<SectorPlace>, SealerError> {
