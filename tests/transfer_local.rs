@@ -53,7 +53,7 @@ fn a_file_that_is_missing_or_no_car_says_so() {
     let place = Place::new();
     let failure = place.run_local(&place.file(), 0).unwrap_err();
     assert!(
-        matches!(&failure, Failure::Disk { reason } if reason.starts_with("cannot read the file: ")),
+        fatal(&failure).starts_with("cannot read the file: "),
         "{failure:?}"
     );
     for wrong in [Vec::new(), vec![7; 5000], car(5000)[..4000].to_vec()] {

@@ -138,7 +138,8 @@ pub fn disk(world: &World, orders: &[Order]) {
     let wanted = orders.iter().filter(|order| !order.params.remove_unsealed);
     assert_eq!(kept.len(), wanted.count(), "kept pieces");
     let pieces = home.join("pieces");
-    let mut owned = BTreeSet::new();
+    // The mark that the directory is ours.
+    let mut owned = BTreeSet::from([".coracle-pieces".to_owned()]);
     for (_, piece) in kept {
         let index = Path::new(&piece.index);
         for file in [
