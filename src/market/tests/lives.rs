@@ -85,7 +85,11 @@ fn a_client_s_bytes_are_those_of_all_forms_of_its_address() {
     let mut lives = Lives::new([named, nameless]);
     assert_eq!(lives.client_staging(&client), 2 * bytes);
     lives.change(&uuid(2), |live| {
-        live.deal.checkpoint = Checkpoint::AddedPiece
+        live.deal.checkpoint = Checkpoint::AddedPiece;
+        live.deal.sector = Some(crate::deal::Sector {
+            number: 1,
+            offset: 0,
+        });
     });
     assert_eq!(lives.client_staging(&client), bytes);
     lives.remove(&uuid(1));
