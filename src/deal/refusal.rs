@@ -62,7 +62,7 @@ impl Refusal {
         &self.client
     }
 
-    /// One line for the log, at most [`LOG_BYTES_MAX`] bytes.
+    /// One line for the log, at most 2,048 bytes.
     pub fn log(&self) -> &str {
         &self.log
     }
