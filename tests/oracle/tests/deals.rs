@@ -159,10 +159,7 @@ async fn carry_out(provider: &Provider, deals: &[DealParams], car: &Path) {
     for params in deals {
         let answer = market.propose("peer", params.clone()).await;
         assert!(answer.accepted, "{}", answer.message);
-        let import = Import {
-            path: car.to_str().expect("UTF-8").to_owned(),
-            delete_after: false,
-        };
+        let import = Import::new(car.to_str().expect("UTF-8"), false);
         let imported = market.wish(params.uuid, Wish::Import(import)).await;
         assert_eq!(imported, Ok(()));
     }
