@@ -15,9 +15,11 @@ use coracle::filecoin::{
     Address, ClientDealProposal, DealProposal, SecretKey, Signature, TokenAmount, cids,
     market_actor,
 };
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use uuid::Uuid;
+
+mod epochs;
 
 type Answer<T> = Result<T, ChainError>;
 
@@ -187,84 +189,6 @@ impl MemoryChain {
         Ok(value)
     }
 
-    /// Epochs pass: re-organisations, then executions.
-    fn catch_up(&self) {
-        let height = self.height();
-        if lock(&self.state).seen >= height {
-            return;
-        }
-        lock(&self.state).seen = height;
-        let mut messages = std::mem::take(&mut lock(&self.state).messages);
-        for message in &mut messages {
-            let shallow = message
-                .execution
-                .as_ref()
-                .is_some_and(|execution| height - execution.epoch < CONFIDENCE);
-            if shallow && self.sched.fault(Kind::Reorg) {
-                message.due = Some(height + self.sched.pick(&[0, 1, 4]));
-                let old = message.execution.take();
-                let ids = old.map(|execution| execution.ids).unwrap_or_default();
-                if self.sched.fault(Kind::ReorgIds) {
-                    // Deals of others came in between.
-                    lock(&self.state).next_id += 1 + self.sched.below(5);
-                } else if let Some(first) = ids.iter().flatten().min() {
-                    lock(&self.state).next_id = *first;
-                }
-                if self.sched.fault(Kind::MessageForgotten) {
-                    message.forgotten_until = height + self.sched.pick(&[1, 10, 60]);
-                }
-            }
-        }
-        let mut due: Vec<(i64, usize)> = messages
-            .iter()
-            .enumerate()
-            .filter(|(_, message)| message.execution.is_none())
-            .filter_map(|(at, message)| Some((message.due?, at)))
-            .filter(|(due, _)| *due <= height)
-            .collect();
-        due.sort_unstable();
-        for (epoch, at) in due {
-            let taken: BTreeSet<Cid> = messages.iter().flat_map(published).collect();
-            let execution = self.execute(&messages[at], epoch.max(HEAD), &taken);
-            messages[at].execution = Some(execution);
-        }
-        lock(&self.state).messages = messages;
-    }
-
-    fn execute(&self, message: &Message, epoch: i64, taken: &BTreeSet<Cid>) -> Execution {
-        let failing = self.sched.fault(Kind::MessageFails);
-        let mut next_id = lock(&self.state).next_id;
-        let mut ids = Vec::new();
-        for deal in &message.deals {
-            let valid = deal.proposal.start_epoch >= epoch
-                && !taken.contains(&identity(deal))
-                && !self.sched.fault(Kind::DealDropped);
-            ids.push((valid && !failing).then(|| {
-                next_id += 1;
-                next_id
-            }));
-        }
-        let none = ids.iter().all(Option::is_none);
-        if !none {
-            lock(&self.state).next_id = next_id;
-        }
-        self.sched.note(|| {
-            format!(
-                "chain: order {} executed at {epoch}: {ids:?}",
-                message.order
-            )
-        });
-        Execution {
-            epoch,
-            exit_code: match (failing, none) {
-                (true, _) => 7,
-                (false, true) => 16,
-                (false, false) => 0,
-            },
-            ids,
-        }
-    }
-
     /// Whether these deals may go to the chain in a new message: none may be on its way or there already.
     fn check_order(&self, order: Uuid, deals: &[ClientDealProposal]) {
         let height = self.height();
@@ -372,18 +296,6 @@ fn failure(number: u64) -> ChainError {
 fn position(message: &Message, wanted: &Cid) -> Option<usize> {
     let mut deals = message.deals.iter();
     deals.position(|deal| identity(deal) == *wanted)
-}
-
-/// Identities that a message brought to the chain.
-fn published(message: &Message) -> Vec<Cid> {
-    let Some(execution) = &message.execution else {
-        return Vec::new();
-    };
-    let deals = message.deals.iter().zip(&execution.ids);
-    deals
-        .filter(|(_, id)| id.is_some())
-        .map(|(deal, _)| identity(deal))
-        .collect()
 }
 
 impl Chain for MemoryChain {

@@ -25,6 +25,10 @@ fn choices(kind: Kind) -> &'static [u64] {
         | Kind::DealDropped
         | Kind::DryRunObjects
         | Kind::PublishRefused => &[0, 0, 0, 0, 30, 150],
+        // Few calls of a run can meet these.
+        Kind::PublishLost | Kind::SealerLost | Kind::SealerRestart | Kind::Reorg => {
+            &[0, 0, 50, 200, 500]
+        }
         Kind::ChainAwayLong | Kind::DiskFull => &[0, 0, 0, 10, 40],
         _ => &[0, 0, 0, 15, 60, 200],
     }
@@ -122,8 +126,8 @@ impl Plan {
             two_miners,
             calm_after: rng.pick(&[20, 60, 200, 600]) * minute,
             finale: rng.pick(&[Finale::Leave, Finale::Retry, Finale::Fail, Finale::Outlast]),
-            chain_poll: rng.pick(&[60, 150, 300]),
-            seal_poll: rng.pick(&[120, 600]),
+            chain_poll: rng.pick(&[120, 300, 600]),
+            seal_poll: rng.pick(&[300, 900]),
             publish_period: rng.pick(&[0, 0, 600, 3_600]),
             deals_per_message: 1 + rng.below(3),
             transfers_max: rng.pick(&[1, 2, 4]),
