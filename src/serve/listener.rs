@@ -4,9 +4,9 @@
 //! future is dropped; connections that are then open may finish the answer they are writing, for a few seconds.
 
 use http_body_util::combinators::BoxBody;
-use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
-use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
+use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
@@ -36,6 +36,11 @@ const WRITE_STALL: Duration = Duration::from_secs(60);
 
 /// A request body that is read whole has to be there after this time.
 const BODY_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// How much of a refused body is read and thrown away, and for how long: a socket that is closed with bytes unread resets the
+/// connection, and its peer loses the answer that says what was wrong.
+const DRAIN_BYTES: u64 = 16 << 20;
+const DRAIN_TIME: Duration = Duration::from_secs(1);
 
 /// The pause after a failed accept: mostly the process is out of file descriptors, and trying at once would spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -132,12 +137,21 @@ async fn connection<H, F>(
     let _ = stream.set_nodelay(true);
     let _ = rustix::net::sockopt::set_socket_keepalive(&stream, true);
     let service = service_fn(move |request: Request<Incoming>| {
-        let refused = announced(&request) > limits.body_bytes;
-        let answer = (!refused).then(|| handler(request, peer));
+        let answer = if announced(&request) > limits.body_bytes {
+            Err(request)
+        } else {
+            Ok(handler(request, peer))
+        };
         async move {
             let response = match answer {
-                Some(answer) => answer.await,
-                None => text(StatusCode::PAYLOAD_TOO_LARGE, "the body is too large"),
+                Ok(answer) => answer.await,
+                Err(request) => {
+                    // Who asks first is told before sending anything.
+                    if !request.headers().contains_key(EXPECT) {
+                        drain(request.into_body()).await;
+                    }
+                    text(StatusCode::PAYLOAD_TOO_LARGE, "the body is too large")
+                }
             };
             match response.extensions().get::<Aborted>() {
                 Some(_) => Err(Aborted),
@@ -297,18 +311,47 @@ impl std::error::Error for BodyError {}
 /// See [`BodyError`].
 pub async fn read_body(request: Request<Incoming>, max: u64) -> Result<Vec<u8>, BodyError> {
     let limit = usize::try_from(max).unwrap_or(usize::MAX);
+    let mut body = request.into_body();
     let collect = async {
-        match Limited::new(request.into_body(), limit).collect().await {
-            Ok(body) => Ok(body.to_bytes().to_vec()),
-            Err(error) if error.is::<LengthLimitError>() => Err(BodyError::TooLarge),
-            Err(_) => Err(BodyError::Broken),
+        let mut bytes = Vec::new();
+        while let Some(frame) = body.frame().await {
+            let Ok(data) = frame.map_err(|_| BodyError::Broken)?.into_data() else {
+                continue;
+            };
+            if data.len() > limit.saturating_sub(bytes.len()) {
+                return Err(BodyError::TooLarge);
+            }
+            bytes.extend_from_slice(&data);
         }
+        Ok(bytes)
     };
     let late = async {
         Timer::after(BODY_TIMEOUT).await;
         Err(BodyError::Timeout)
     };
-    collect.or(late).await
+    let read = collect.or(late).await;
+    if read == Err(BodyError::TooLarge) {
+        drain(body).await;
+    }
+    read
+}
+
+/// Reads what is left of a refused body, within bounds, so that its sender comes to read the answer.
+async fn drain(mut body: Incoming) {
+    let read = async {
+        let mut left = DRAIN_BYTES;
+        while let Some(Ok(frame)) = body.frame().await {
+            let length = frame.data_ref().map_or(0, Bytes::len);
+            left = left.saturating_sub(u64::try_from(length).unwrap_or(u64::MAX));
+            if left == 0 {
+                return;
+            }
+        }
+    };
+    let late = async {
+        Timer::after(DRAIN_TIME).await;
+    };
+    read.or(late).await;
 }
 
 /// An answer with these bytes and this content type.

@@ -99,6 +99,28 @@ fn a_long_body_is_refused_announced_or_not() {
 }
 
 #[test]
+fn the_sender_of_a_long_body_finds_its_answer() {
+    let served = serve(Limits {
+        body_bytes: 20,
+        ..Limits::default()
+    });
+    // More than the sockets' buffers hold: without reading on, the sender would meet a reset connection.
+    let bytes = "x".repeat(12 << 20);
+    let head = "POST / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n";
+    let size = bytes.len();
+    let announced = format!("{head}content-length: {size}\r\n\r\n{bytes}");
+    let chunked =
+        format!("{head}transfer-encoding: chunked\r\n\r\n{size:x}\r\n{bytes}\r\n0\r\n\r\n");
+    for (request, status) in [(announced, "413"), (chunked, "400")] {
+        let answer = exchange(served.address, &request);
+        assert!(
+            answer.starts_with(&format!("HTTP/1.1 {status}")),
+            "{answer}"
+        );
+    }
+}
+
+#[test]
 fn an_abort_ends_the_connection_without_an_answer() {
     let served = serve(Limits::default());
     assert_eq!(
