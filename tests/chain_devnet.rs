@@ -3,7 +3,7 @@
 #[path = "support/devnet.rs"]
 mod support;
 
-use coracle::chain::{Chain, ChainError, Lotus, Outcome, PublishOrder};
+use coracle::chain::{Call, Chain, ChainError, Lotus, Order, Outcome};
 use coracle::devnet::{Effect, FIL, Fault};
 use coracle::filecoin::{Address, ClientDealProposal, DealProposal, SecretKey, TokenAmount};
 use support::{Net, signed};
@@ -11,16 +11,16 @@ use uuid::Uuid;
 
 const MINER: u64 = 1000;
 
-fn order(id: u128, deals: Vec<ClientDealProposal>) -> PublishOrder {
-    PublishOrder {
+fn order(id: u128, deals: Vec<ClientDealProposal>) -> Order {
+    Order {
         id: Uuid::from_u128(id),
         miner: Address::id(MINER),
-        deals,
         fee_max: TokenAmount::from_atto(FIL / 20),
+        call: Call::Publish(deals),
     }
 }
 
-fn publish(chain: &Lotus, order: &PublishOrder) -> Result<cid::Cid, ChainError> {
+fn publish(chain: &Lotus, order: &Order) -> Result<cid::Cid, ChainError> {
     chain.send(&chain.prepare(order)?)
 }
 

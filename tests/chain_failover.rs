@@ -3,7 +3,7 @@
 #[path = "support/devnet.rs"]
 mod support;
 
-use coracle::chain::{Chain, ChainError, Outcome, PublishOrder};
+use coracle::chain::{Call, Chain, ChainError, Order, Outcome};
 use coracle::devnet::{Effect, FIL, Fault, NodeKind};
 use coracle::filecoin::{Address, TokenAmount};
 use coracle::rpc::{Phase, RpcError};
@@ -22,12 +22,12 @@ fn endpoints(net: &Net, nodes: usize) -> String {
     all.join(",")
 }
 
-fn order(net: &Net, id: u8) -> PublishOrder {
-    PublishOrder {
+fn order(net: &Net, id: u8) -> Order {
+    Order {
         id: Uuid::from_u128(id.into()),
         miner: Address::id(1000),
-        deals: vec![net.deal(&net.people().client.key, id)],
         fee_max: TokenAmount::from_atto(FIL / 20),
+        call: Call::Publish(vec![net.deal(&net.people().client.key, id)]),
     }
 }
 
@@ -157,7 +157,7 @@ fn a_signed_message_may_go_to_any_node() {
     assert_eq!(Some(message), prepared.cid());
     net.advance(2);
     assert_eq!(net.received_messages().len(), 1);
-    let outcome = chain.outcome(&message, &[order.deals[0].proposal.clone()]);
+    let outcome = chain.outcome(&message, &[order.deals()[0].proposal.clone()]);
     assert!(
         matches!(outcome, Ok(Outcome::Executed { exit_code: 0, .. })),
         "{outcome:?}"
@@ -176,7 +176,7 @@ fn the_wallet_is_found_at_the_node_that_has_one() {
     let order = order(&net, 1);
     let message = chain.send(&chain.prepare(&order).unwrap()).unwrap();
     net.advance(2);
-    let outcome = chain.outcome(&message, &[order.deals[0].proposal.clone()]);
+    let outcome = chain.outcome(&message, &[order.deals()[0].proposal.clone()]);
     assert!(
         matches!(outcome, Ok(Outcome::Executed { exit_code: 0, .. })),
         "{outcome:?}"

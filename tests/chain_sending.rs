@@ -4,7 +4,7 @@
 #[path = "support/devnet.rs"]
 mod support;
 
-use coracle::chain::{Chain, ChainError, LocalKeys, Lotus, Outcome, Prepared, PublishOrder};
+use coracle::chain::{Call, Chain, ChainError, LocalKeys, Lotus, Order, Outcome, Prepared};
 use coracle::devnet::{Effect, FIL, Fault, NodeKind, Wallet};
 use coracle::filecoin::{Address, SecretKey, Signature, TokenAmount};
 use std::collections::BTreeMap;
@@ -61,12 +61,12 @@ fn at(net: &Net, endpoints: &str, own_key: bool) -> Lotus {
     Lotus::with_limits(endpoints, keys, BTreeMap::new(), limits()).unwrap()
 }
 
-fn order(net: &Net, id: u8) -> PublishOrder {
-    PublishOrder {
+fn order(net: &Net, id: u8) -> Order {
+    Order {
         id: Uuid::from_u128(id.into()),
         miner: Address::id(MINER),
-        deals: vec![net.deal(&net.people().client.key, id)],
         fee_max: TokenAmount::from_atto(FIL / 20),
+        call: Call::Publish(vec![net.deal(&net.people().client.key, id)]),
     }
 }
 
@@ -81,8 +81,8 @@ fn published(net: &Net) -> usize {
     messages.iter().filter(|m| m.message.method == 4).count()
 }
 
-fn deal_of(chain: &Lotus, message: &cid::Cid, order: &PublishOrder) -> Option<u64> {
-    match chain.outcome(message, &[order.deals[0].proposal.clone()]) {
+fn deal_of(chain: &Lotus, message: &cid::Cid, order: &Order) -> Option<u64> {
+    match chain.outcome(message, &[order.deals()[0].proposal.clone()]) {
         Ok(Outcome::Executed {
             deals,
             exit_code: 0,
@@ -204,7 +204,7 @@ fn a_replacement_with_a_higher_fee_is_ours() {
             assert_eq!(again, replaced, "{kind:?}: what waits now");
         }
         net.advance(3);
-        let outcome = chain.outcome(&message, &[order.deals[0].proposal.clone()]);
+        let outcome = chain.outcome(&message, &[order.deals()[0].proposal.clone()]);
         let Ok(Outcome::Executed {
             message: executed,
             deals,
@@ -305,7 +305,7 @@ fn a_node_that_lost_its_pool_gets_the_same_message_again() {
         let message = chain.send(&prepared).unwrap();
         net.restart_node();
         assert!(net.received_messages().is_empty());
-        let outcome = chain.outcome(&message, &[order.deals[0].proposal.clone()]);
+        let outcome = chain.outcome(&message, &[order.deals()[0].proposal.clone()]);
         assert_eq!(outcome, Ok(Outcome::Unknown));
         assert_eq!(fresh(&net, own_key).send(&stored(&prepared)), Ok(message));
         net.advance(2);
@@ -327,7 +327,7 @@ fn a_lotus_that_forgot_identities_does_not_publish_twice() {
     // What it sends again is another message; the market actor drops a deal that is there.
     let second = fresh(&net, false).send(&stored(&prepared)).unwrap();
     net.advance(2);
-    let outcome = chain.outcome(&second, &[order.deals[0].proposal.clone()]);
+    let outcome = chain.outcome(&second, &[order.deals()[0].proposal.clone()]);
     assert!(
         matches!(&outcome, Ok(Outcome::Executed { exit_code: 16, .. })),
         "{outcome:?}"
@@ -419,14 +419,16 @@ fn nothing_is_made_of_what_cannot_be_sent() {
     thrifty.fee_max = TokenAmount::from_atto(1_000_u64);
     assert!(matches!(chain.prepare(&thrifty), Err(ChainError::Fee(_))));
     let mut long = order(&net, 1);
-    long.deals = vec![long.deals[0].clone(); 400];
+    long.call = Call::Publish(vec![long.deals()[0].clone(); 400]);
     let error = chain.prepare(&long).unwrap_err();
     assert!(
         matches!(&error, ChainError::TooMuch(text) if text.contains("65536")),
         "{error:?}"
     );
     let mut late = order(&net, 1);
-    late.deals[0].proposal.start_epoch = net.epoch() - 1;
+    let mut started = late.deals().to_vec();
+    started[0].proposal.start_epoch = net.epoch() - 1;
+    late.call = Call::Publish(started);
     let error = chain.prepare(&late).unwrap_err();
     assert!(matches!(&error, ChainError::Refused { .. }), "{error:?}");
     net.set_balance(worker(&net), &TokenAmount::from_atto(5_u64));
@@ -481,8 +483,8 @@ fn an_order_costs_few_calls_however_many_deals_are_in_it() {
         let before: u64 = net.calls().values().sum();
         let mut full = order(&net, 2);
         let client = &net.people().client.key;
-        full.deals
-            .extend((3..10).map(|number| net.deal(client, number)));
+        let more = (3..10).map(|number| net.deal(client, number));
+        full.call = Call::Publish(full.deals().iter().cloned().chain(more).collect());
         chain.send(&chain.prepare(&full).unwrap()).unwrap();
         let calls: u64 = net.calls().values().sum::<u64>() - before;
         assert!(calls <= most, "{kind:?}: {calls}");

@@ -4,7 +4,7 @@
 #[path = "support/devnet.rs"]
 mod support;
 
-use coracle::chain::{Chain, ChainError, LocalKeys, Lotus, Outcome, PublishOrder};
+use coracle::chain::{Call, Chain, ChainError, LocalKeys, Lotus, Order, Outcome};
 use coracle::devnet::{FIL, NodeKind};
 use coracle::filecoin::{
     Address, ClientDealProposal, Label, SecretKey, Signature, TokenAmount, cids,
@@ -16,16 +16,16 @@ use uuid::Uuid;
 
 const MINER: u64 = 1000;
 
-fn order(id: u128, deals: Vec<ClientDealProposal>) -> PublishOrder {
-    PublishOrder {
+fn order(id: u128, deals: Vec<ClientDealProposal>) -> Order {
+    Order {
         id: Uuid::from_u128(id),
         miner: Address::id(MINER),
-        deals,
         fee_max: TokenAmount::from_atto(FIL / 20),
+        call: Call::Publish(deals),
     }
 }
 
-fn publish(chain: &Lotus, order: &PublishOrder) -> cid::Cid {
+fn publish(chain: &Lotus, order: &Order) -> cid::Cid {
     chain.send(&chain.prepare(order).unwrap()).unwrap()
 }
 
@@ -191,7 +191,7 @@ fn trap_6_the_executed_message_may_be_another_than_the_sent_one() {
     let message = publish(&chain, &order);
     let replaced = net.replace_message(&message).unwrap();
     net.advance(2);
-    let outcome = chain.outcome(&message, &[order.deals[0].proposal.clone()]);
+    let outcome = chain.outcome(&message, &[order.deals()[0].proposal.clone()]);
     let Ok(Outcome::Executed {
         message: executed,
         deals,

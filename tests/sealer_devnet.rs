@@ -3,7 +3,7 @@
 #[path = "support/devnet.rs"]
 mod support;
 
-use coracle::chain::{Chain, Outcome, PublishOrder};
+use coracle::chain::{Call, Chain, Order, Outcome};
 use coracle::devnet::{Effect, Fault};
 use coracle::filecoin::{Address, TokenAmount};
 use coracle::piece::commp::Commp;
@@ -51,11 +51,11 @@ fn published(net: &Net, bytes: &[u8], file: &File) -> Handover {
     proposal.piece_size = commitment.padded_size;
     let deal = signed(proposal, client);
     let chain = net.chain();
-    let order = PublishOrder {
+    let order = Order {
         id: Uuid::from_u128(u128::from(COUNT.fetch_add(1, Ordering::Relaxed))),
         miner: Address::id(1000),
-        deals: vec![deal.clone()],
         fee_max: TokenAmount::zero(),
+        call: Call::Publish(vec![deal.clone()]),
     };
     let message = chain.send(&chain.prepare(&order).unwrap()).unwrap();
     net.advance(3);

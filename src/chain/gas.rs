@@ -75,6 +75,39 @@ pub(super) fn most_needed(message: &Message) -> TokenAmount {
     plus(&message.value, &fee)
 }
 
+/// What an executed message has cost beyond its value (the chain's own rule, `ComputeGasOutputs` in Lotus): the base fee, at
+/// most the fee cap, for the gas that was used and for a part of what was estimated too high; and the premium, as far as
+/// the fee cap leaves room for it, for the whole limit. None if the numbers cannot belong to an executed message.
+pub(super) fn spent(
+    message: &Message,
+    gas_used: i64,
+    base_fee: &TokenAmount,
+) -> Option<TokenAmount> {
+    let limit = message.gas_limit;
+    if gas_used < 0 || gas_used > limit {
+        return None;
+    }
+    let paid = base_fee.min(&message.gas_fee_cap);
+    let room = message.gas_fee_cap.atto().checked_sub(paid.atto())?;
+    let premium = TokenAmount::from_atto(room).min(message.gas_premium.clone());
+    let burned = gas_used.checked_add(overestimated(gas_used, limit)?)?;
+    Some(plus(&paid.times(burned), &premium.times(limit)))
+}
+
+/// Units of gas that are burned because the limit was far above what was used: none up to 10 % above, growing from there.
+fn overestimated(used: i64, limit: i64) -> Option<i64> {
+    if used == 0 {
+        return Some(limit);
+    }
+    // In 128 bits: a product of two gas amounts does not fit in 64.
+    let (used, limit) = (i128::from(used), i128::from(limit));
+    let unused = limit.checked_sub(used)?;
+    let tolerated = used.checked_mul(11)?.checked_div(10)?;
+    let over = limit.checked_sub(tolerated)?.clamp(0, used);
+    let burned = unused.checked_mul(over)?.checked_div(used)?;
+    i64::try_from(burned).ok()
+}
+
 #[allow(clippy::arithmetic_side_effects)] // numbers without a width
 fn plus(a: &TokenAmount, b: &TokenAmount) -> TokenAmount {
     a + b
@@ -121,6 +154,42 @@ mod tests {
             assert_eq!(bounded.gas_premium, atto(premium_after), "{limit}");
             assert!(limit == 0 || most_needed(&bounded) <= atto(limit));
         }
+    }
+
+    #[test]
+    fn gas_is_burned_for_a_limit_far_above_what_was_used() {
+        // used, limit, burned beyond what was used: the public numbers of Lotus' own test of the rule
+        let table = [
+            (100, 200, 90),
+            (100, 150, 20),
+            (1_000, 1_300, 60),
+            (500, 700, 60),
+            (200, 200, 0),
+            (20_000, 21_000, 0),
+            (0, 2_000, 2_000),
+            (500, 651, 30),
+            (500, 5_000, 4_500),
+            (7_499_000_000, 7_500_000_000, 0),
+            (3_750_000_000, 7_500_000_000, 3_375_000_000),
+            (1, 7_500_000_000, 7_499_999_999),
+        ];
+        for (used, limit, burned) in table {
+            assert_eq!(overestimated(used, limit), Some(burned), "{used} {limit}");
+        }
+    }
+
+    #[test]
+    fn the_fee_is_base_fee_for_what_is_burned_and_premium_for_the_limit() {
+        let spent = |cap, premium, base| spent(&message(150, cap, premium), 100, &atto(base));
+        // 100 used and 20 burned at the base fee, 150 at the premium
+        assert_eq!(spent(1_000, 5, 7), Some(atto(120 * 7 + 150 * 5)));
+        // The cap leaves room for a part of the premium, or for none.
+        assert_eq!(spent(10, 5, 7), Some(atto(120 * 7 + 150 * 3)));
+        assert_eq!(spent(7, 5, 7), Some(atto(120 * 7)));
+        assert_eq!(spent(6, 5, 7), Some(atto(120 * 6)));
+        // Numbers that no executed message has.
+        let none = |used| super::spent(&message(150, 10, 1), used, &atto(1));
+        assert_eq!((none(151), none(-1)), (None, None));
     }
 
     #[test]

@@ -4,8 +4,8 @@ use super::kind::Kinds;
 use super::node::Node;
 use super::sending::Senders;
 use super::{
-    Chain, ChainError, CollateralBounds, DealState, Head, LocalKeys, Outcome, Prepared,
-    ProviderContact, ProviderFacts, PublishOrder, outcome, wallet,
+    Chain, ChainError, CollateralBounds, DealState, Fate, Head, LocalKeys, Order, Outcome,
+    Prepared, ProviderContact, ProviderFacts, Purse, outcome, wallet,
 };
 use crate::filecoin::address::Protocol;
 use crate::filecoin::market_actor;
@@ -175,8 +175,8 @@ impl Chain for Lotus {
         Ok(result.exit_code == 0 && result.returned == CBOR_TRUE)
     }
 
-    fn prepare(&self, order: &PublishOrder) -> Result<Prepared, ChainError> {
-        self.prepare_publish(order)
+    fn prepare(&self, order: &Order) -> Result<Prepared, ChainError> {
+        self.prepare_order(order)
     }
 
     fn send(&self, prepared: &Prepared) -> Result<Cid, ChainError> {
@@ -193,6 +193,18 @@ impl Chain for Lotus {
 
     fn outcome(&self, message: &Cid, proposals: &[DealProposal]) -> Result<Outcome, ChainError> {
         outcome::outcome(&self.node, message, proposals)
+    }
+
+    fn purse(&self, miner: &Address) -> Result<Purse, ChainError> {
+        self.purse_of(miner)
+    }
+
+    fn fate(&self, message: &Cid) -> Result<Fate, ChainError> {
+        outcome::fate(&self.node, message)
+    }
+
+    fn fee(&self, message: &Cid) -> Result<Option<TokenAmount>, ChainError> {
+        outcome::fee(&self.node, message)
     }
 
     fn deal_state(&self, deal_id: u64) -> Result<Option<DealState>, ChainError> {

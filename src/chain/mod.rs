@@ -17,6 +17,7 @@
 
 mod answer;
 mod error;
+mod funds;
 mod gas;
 mod kind;
 mod lotus;
@@ -89,17 +90,91 @@ pub struct CollateralBounds {
     pub max: TokenAmount,
 }
 
-/// One publish message, asked for with an identity that was persisted before.
+/// One message, asked for with an identity that was persisted before.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PublishOrder {
+pub struct Order {
     /// Idempotency key (`MsgUuid`).
     pub id: Uuid,
-    /// The miner whose deals these are.
+    /// The miner whose deals or whose escrow it is about.
     pub miner: Address,
-    /// The deals in the order of the message's parameters.
-    pub deals: Vec<ClientDealProposal>,
     /// Fee cap of the whole message in attoFIL; zero leaves it to the node.
     pub fee_max: TokenAmount,
+    /// What the message does.
+    pub call: Call,
+}
+
+/// What a message asks of the market actor (chain-sealer-rpc D.1).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Call {
+    /// Puts these deals on chain, in the order of the message's parameters. The publish wallet pays.
+    Publish(Vec<ClientDealProposal>),
+    /// Puts money into the miner's escrow.
+    AddBalance {
+        /// Who pays; None: the publish wallet.
+        from: Option<Address>,
+        /// attoFIL, above zero.
+        amount: TokenAmount,
+    },
+    /// Takes free money out of the miner's escrow; it goes to the miner's owner, whoever asks.
+    Withdraw {
+        /// The owner or the worker; None: the one of them whose key is at hand.
+        from: Option<Address>,
+        /// attoFIL at most; the actor pays what is free.
+        amount: TokenAmount,
+    },
+}
+
+impl Order {
+    /// The deals that it publishes; none if it moves money.
+    pub fn deals(&self) -> &[ClientDealProposal] {
+        match &self.call {
+            Call::Publish(deals) => deals,
+            Call::AddBalance { .. } | Call::Withdraw { .. } => &[],
+        }
+    }
+}
+
+/// A miner's money, all of it at one head.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Purse {
+    /// All of the market escrow.
+    pub escrow: TokenAmount,
+    /// The part of it that published deals hold.
+    pub locked: TokenAmount,
+    /// The address that pays for publish messages.
+    pub publish_wallet: Address,
+    /// Its balance.
+    pub publish_balance: TokenAmount,
+    /// The worker's key address.
+    pub worker: Address,
+    /// Its balance.
+    pub worker_balance: TokenAmount,
+    /// The owner, who gets what is withdrawn: key address, or ID address if it has no key (a multisig).
+    pub owner: Address,
+}
+
+/// What became of a message that moves money, seen from the head.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fate {
+    /// Not executed yet.
+    Pending,
+    /// Executed.
+    Executed(Receipt),
+    /// The node has never heard of it, or another message used its nonce: sending it again tells.
+    Unknown,
+}
+
+/// The result of an executed message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Receipt {
+    /// The CID that was executed; another one if the message was replaced.
+    pub message: Cid,
+    /// Epochs that the execution is buried under.
+    pub depth: ChainEpoch,
+    /// 0 if the message did what it was sent for (chain-sealer-rpc D.6).
+    pub exit_code: i64,
+    /// CBOR of the return value.
+    pub returned: Vec<u8>,
 }
 
 /// What became of a publish message, seen from the head.
@@ -181,7 +256,7 @@ pub trait Chain: Send + Sync {
     /// Makes an order's message ready to be sent; nothing is sent, and nothing exists that could be executed. What comes
     /// back must be stored before [`Chain::send`]: from then on the order has this message and no other, unless it is
     /// superseded.
-    fn prepare(&self, order: &PublishOrder) -> Result<Prepared, ChainError>;
+    fn prepare(&self, order: &Order) -> Result<Prepared, ChainError>;
 
     /// Sends a prepared message once, however often it is asked for; its CID, or that of the message that replaced it.
     /// [`ChainError::Superseded`]: it will never be executed, prepare another. After any other error a signed message may
@@ -197,6 +272,16 @@ pub trait Chain: Send + Sync {
 
     /// What became of a publish message and of these proposals in it, seen from the head.
     fn outcome(&self, message: &Cid, proposals: &[DealProposal]) -> Result<Outcome, ChainError>;
+
+    /// A miner's money, all of it at one head.
+    fn purse(&self, miner: &Address) -> Result<Purse, ChainError>;
+
+    /// What became of a message that is no publish message, seen from the head.
+    fn fate(&self, message: &Cid) -> Result<Fate, ChainError>;
+
+    /// What an executed message has cost its sender in gas, in attoFIL; None if it was not executed, or if the node does
+    /// not tell the base fee.
+    fn fee(&self, message: &Cid) -> Result<Option<TokenAmount>, ChainError>;
 
     /// A published deal; None if the chain has none under this ID.
     fn deal_state(&self, deal_id: u64) -> Result<Option<DealState>, ChainError>;

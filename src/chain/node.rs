@@ -97,6 +97,8 @@ pub struct Found {
     pub exit_code: i64,
     /// CBOR of the return value.
     pub returned: Vec<u8>,
+    /// Units of gas.
+    pub gas_used: i64,
 }
 
 /// The node's name and version.
@@ -393,6 +395,7 @@ impl Node {
             epoch: answer.get("Height").i64()?,
             exit_code: receipt.get("ExitCode").i64()?,
             returned: receipt.get("Return").bytes()?,
+            gas_used: receipt.get("GasUsed").i64()?,
         }))
     }
 

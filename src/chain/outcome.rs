@@ -5,9 +5,9 @@
 
 use super::node::{Found, Tipset};
 use super::nonce::{NEARBY, NO_LIMIT, Unseen, is_not_found};
-use super::{ChainError, Node, Outcome};
+use super::{ChainError, Fate, Node, Outcome, Receipt, gas};
 use crate::filecoin::market_actor::{self, PublishReturn};
-use crate::filecoin::{Address, DealProposal};
+use crate::filecoin::{Address, DealProposal, TokenAmount};
 use cid::Cid;
 use std::collections::BTreeMap;
 
@@ -21,17 +21,10 @@ pub(super) fn outcome(
     proposals: &[DealProposal],
 ) -> Result<Outcome, ChainError> {
     let head = node.head()?;
-    let found = match node.search_message(&head, message, NO_LIMIT) {
-        Ok(None) => match elsewhere(node, &head, message)? {
-            Whereabouts::Pending => return Ok(Outcome::Pending),
-            Whereabouts::Lost => return Ok(Outcome::Unknown),
-            Whereabouts::Found(found) => found,
-        },
-        Ok(Some(found)) => found,
-        Err(ChainError::Refused { message, .. }) if is_not_found(&message) => {
-            return Ok(Outcome::Unknown);
-        }
-        Err(error) => return Err(error),
+    let found = match whereabouts(node, &head, message)? {
+        Whereabouts::Pending => return Ok(Outcome::Pending),
+        Whereabouts::Lost => return Ok(Outcome::Unknown),
+        Whereabouts::Found(found) => found,
     };
     let deals = if found.exit_code == 0 {
         deal_ids(node, &found, proposals)?
@@ -40,11 +33,55 @@ pub(super) fn outcome(
     };
     Ok(Outcome::Executed {
         message: found.message,
-        // A search cannot find anything above the head it starts from.
-        depth: head.epoch.saturating_sub(found.epoch).max(0),
+        depth: depth(&head, &found),
         exit_code: found.exit_code,
         deals,
     })
+}
+
+/// Looks a message up from the head that is no publish message.
+pub(super) fn fate(node: &Node, message: &Cid) -> Result<Fate, ChainError> {
+    let head = node.head()?;
+    Ok(match whereabouts(node, &head, message)? {
+        Whereabouts::Pending => Fate::Pending,
+        Whereabouts::Lost => Fate::Unknown,
+        Whereabouts::Found(found) => Fate::Executed(Receipt {
+            message: found.message,
+            depth: depth(&head, &found),
+            exit_code: found.exit_code,
+            returned: found.returned,
+        }),
+    })
+}
+
+/// What an executed message has cost its sender. The receipt has the gas that was used, the message its limits, and the
+/// tipset that holds it the base fee: the chain's own formula gives the rest.
+pub(super) fn fee(node: &Node, message: &Cid) -> Result<Option<TokenAmount>, ChainError> {
+    let head = node.head()?;
+    let Whereabouts::Found(found) = whereabouts(node, &head, message)? else {
+        return Ok(None);
+    };
+    let sent = node.get_message(&found.message)?;
+    // It was executed by the tipset after the one that holds it; heights may be left out between them.
+    let holder = node.tipset_at(found.epoch.saturating_sub(1), &head)?;
+    if holder.base_fee.is_zero() {
+        return Ok(None);
+    }
+    Ok(gas::spent(&sent, found.gas_used, &holder.base_fee))
+}
+
+/// A search cannot find anything above the head it starts from.
+fn depth(head: &Tipset, found: &Found) -> i64 {
+    head.epoch.saturating_sub(found.epoch).max(0)
+}
+
+fn whereabouts(node: &Node, head: &Tipset, message: &Cid) -> Result<Whereabouts, ChainError> {
+    match node.search_message(head, message, NO_LIMIT) {
+        Ok(None) => elsewhere(node, head, message),
+        Ok(Some(found)) => Ok(Whereabouts::Found(found)),
+        Err(ChainError::Refused { message, .. }) if is_not_found(&message) => Ok(Whereabouts::Lost),
+        Err(error) => Err(error),
+    }
 }
 
 /// What a search that found nothing means: a gateway looks back a short while only (chain-sealer-rpc A.8), so the sender's

@@ -1,10 +1,10 @@
-//! Who pays for a publish message, and how one is made ready to be sent.
+//! Who pays for a message, and how one is made ready to be sent.
 
 use super::gas;
 use super::node::{MinerInfo, Tipset};
 use super::prepared::{Prepared, Way};
 use super::wallet::{Held, holder};
-use super::{ChainError, Lotus, PublishOrder};
+use super::{Call, ChainError, Lotus, Order};
 use crate::filecoin::market_actor::{self, PublishReturn};
 use crate::filecoin::message::{Message, SignedMessage};
 use crate::filecoin::{Address, ClientDealProposal, TokenAmount};
@@ -18,7 +18,7 @@ pub(super) enum Signer {
     Node(String),
 }
 
-/// The sender of publish messages.
+/// The sender of a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Sender {
     /// Key address.
@@ -31,8 +31,8 @@ pub(super) struct Sender {
 
 impl Lotus {
     /// Chooses the sender (chain-sealer-rpc C.2): the configured address if it is one of the miner's own, then the
-    /// worker, then the owner; of these the first whose key somebody here has and whose balance is not below `needed`;
-    /// else the first with a key; else the first at all, so that its balance can still be shown.
+    /// worker, then the owner; of these the best one ([`Self::best_sender`]), so that its balance can be shown even if
+    /// nobody has a key.
     pub(super) fn publish_sender(
         &self,
         miner: &Address,
@@ -40,8 +40,21 @@ impl Lotus {
         needed: &TokenAmount,
         at: Option<&Tipset>,
     ) -> Result<Sender, ChainError> {
+        let candidates = self.candidates(miner, info, at)?;
+        self.best_sender(miner, candidates, needed, at)
+    }
+
+    /// Of these ID addresses the first whose key somebody here has and whose balance is not below `needed`; else the first
+    /// with a key; else the first at all.
+    pub(super) fn best_sender(
+        &self,
+        miner: &Address,
+        candidates: Vec<Address>,
+        needed: &TokenAmount,
+        at: Option<&Tipset>,
+    ) -> Result<Sender, ChainError> {
         let (mut first, mut first_with_key) = (None, None);
-        for id in self.candidates(miner, info, at)? {
+        for id in candidates {
             // An owner may be a multisig, which has no key.
             let key = match self.node.account_key(&id, at) {
                 Ok(key) => key,
@@ -65,7 +78,9 @@ impl Lotus {
             first.get_or_insert(sender);
         }
         first_with_key.or(first).ok_or_else(|| {
-            ChainError::Malformed(format!("StateMinerInfo: {miner} has no address with a key"))
+            ChainError::NoSender(format!(
+                "none of the addresses for {miner} is an account with a key"
+            ))
         })
     }
 
@@ -114,13 +129,24 @@ impl Lotus {
     ///
     /// # Errors
     /// [`ChainError`]; in no case does anything exist that could be executed.
-    pub(super) fn prepare_publish(&self, order: &PublishOrder) -> Result<Prepared, ChainError> {
+    pub(super) fn prepare_order(&self, order: &Order) -> Result<Prepared, ChainError> {
         let head = self.node.head()?;
         let at = Some(&head);
         let info = self.node.miner_info(&order.miner, at)?;
-        let sender = self.publish_sender(&order.miner, &info, &TokenAmount::zero(), at)?;
+        let (sender, unpriced) = match &order.call {
+            Call::Publish(deals) => {
+                let sender = self.publish_sender(&order.miner, &info, &TokenAmount::zero(), at)?;
+                let message = publish_message(sender.key.clone(), deals);
+                (sender, message)
+            }
+            Call::AddBalance { from, amount } => {
+                self.add_balance(&order.miner, &info, (from.as_ref(), amount), &head)?
+            }
+            Call::Withdraw { from, amount } => {
+                self.withdraw(&order.miner, &info, (from.as_ref(), amount), &head)?
+            }
+        };
         let signer = sender.signer?;
-        let unpriced = publish_message(sender.key.clone(), &order.deals);
         gas::check_size(&unpriced)?;
         let mut message = self.node.estimate(&unpriced, &order.fee_max)?;
         if !same_call(&message, &unpriced) {
@@ -139,7 +165,12 @@ impl Lotus {
             )));
         }
         let way = match signer {
-            Signer::Node(node) if self.kinds.keeps_identity(&self.node, &node)? => {
+            // A second publish message is without effect, a second transfer is not: money waits for nobody's memory of
+            // identities, it is bound to a nonce.
+            Signer::Node(node)
+                if matches!(order.call, Call::Publish(_))
+                    && self.kinds.keeps_identity(&self.node, &node)? =>
+            {
                 message.nonce = 0;
                 Way::Wallet { node, message }
             }
@@ -224,6 +255,12 @@ pub(super) fn same_call(a: &Message, b: &Message) -> bool {
 
 /// PublishStorageDeals to f05, without nonce and gas.
 fn publish_message(from: Address, deals: &[ClientDealProposal]) -> Message {
+    let method = market_actor::PUBLISH_STORAGE_DEALS;
+    market_message(from, method, market_actor::encode_publish(deals))
+}
+
+/// A message to f05 without value, nonce and gas.
+pub(super) fn market_message(from: Address, method: u64, params: Vec<u8>) -> Message {
     Message {
         version: 0,
         to: Address::market_actor(),
@@ -233,7 +270,7 @@ fn publish_message(from: Address, deals: &[ClientDealProposal]) -> Message {
         gas_limit: 0,
         gas_fee_cap: TokenAmount::zero(),
         gas_premium: TokenAmount::zero(),
-        method: market_actor::PUBLISH_STORAGE_DEALS,
-        params: market_actor::encode_publish(deals),
+        method,
+        params,
     }
 }

@@ -6,7 +6,7 @@
 
 use super::inputs::Report;
 use super::{MinerSettings, Parts, Threads};
-use crate::chain::{ChainError, Prepared, PublishOrder};
+use crate::chain::{Call, ChainError, Order, Prepared};
 use crate::deal::step::{Class, Event, Setback};
 use crate::deal::{Checkpoint, Deal, Millis};
 use crate::filecoin::{Address, ChainEpoch};
@@ -249,11 +249,11 @@ pub(super) fn prepare(
     reports: &Sender<Report>,
 ) {
     let Some(first) = deals.first() else { return };
-    let wanted = PublishOrder {
+    let wanted = Order {
         id: order,
         miner: first.miner().clone(),
-        deals: deals.iter().map(|deal| deal.signed.clone()).collect(),
         fee_max: settings.terms.publish_fee_max.clone(),
+        call: Call::Publish(deals.iter().map(|deal| deal.signed.clone()).collect()),
     };
     let (chain, told) = (parts.chain.clone(), reports.clone());
     let submitted = threads.chain.submit(move || {

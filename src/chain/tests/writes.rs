@@ -7,13 +7,16 @@ use uuid::Uuid;
 const CID: &str = "bafy2bzacebsqy7vhpd6oz7yyu3rjrweocn3b2siqk3lcf67yhwwxcbmpuiwmo";
 const OTHER: &str = "bafy2bzacece6x43mowcsbjuryrvijs5nmebwhhk5f5rsc7igi4t75pvryncuc";
 
-fn order() -> PublishOrder {
+fn order() -> Order {
     let client = key(7);
-    PublishOrder {
+    Order {
         id: Uuid::from_u128(0x3f0c_2c1e_8f64_4a0e_9f5e_2b1f_6b8f_0a11),
         miner: id(1234),
-        deals: vec![signed(proposal(&client.address(), &id(1234), 1), &client)],
         fee_max: atto(50_000),
+        call: Call::Publish(vec![signed(
+            proposal(&client.address(), &id(1234), 1),
+            &client,
+        )]),
     }
 }
 
@@ -104,7 +107,10 @@ fn a_wallets_message_carries_its_identity_and_stays_below_its_fee() {
         (&json!(4), &json!(0), &json!("0"))
     );
     let bytes = form::to_bytes(&message["Params"]).unwrap();
-    assert_eq!(market_actor::decode_publish(&bytes).unwrap(), order().deals);
+    assert_eq!(
+        market_actor::decode_publish(&bytes).unwrap(),
+        order().deals()
+    );
     // Once asked what it is, the node is believed for a while.
     chain.send(&chain.prepare(&order()).unwrap()).unwrap();
     assert_eq!(asked(&server, "Version").len(), 1);
@@ -259,7 +265,7 @@ fn a_dry_run_tells_whether_the_deal_alone_would_be_published() {
             other => unknown(other),
         });
         let reason = lotus(&server)
-            .dry_run(&id(1234), &order().deals[0])
+            .dry_run(&id(1234), &order().deals()[0])
             .unwrap();
         match (&reason, expected) {
             (None, None) => {}
@@ -279,7 +285,7 @@ fn a_dry_run_tells_whether_the_deal_alone_would_be_published() {
         }
         _ => Reply::Result(json!({"MsgRct": {"ExitCode": 0, "Return": "AA==", "GasUsed": 1}})),
     });
-    let result = lotus(&server).dry_run(&id(1234), &order().deals[0]);
+    let result = lotus(&server).dry_run(&id(1234), &order().deals()[0]);
     assert!(
         matches!(result, Err(ChainError::Malformed(_))),
         "{result:?}"

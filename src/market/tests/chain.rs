@@ -1,8 +1,8 @@
 //! A chain in memory: one state behind one lock, changed by the tests.
 
 use crate::chain::{
-    Chain, ChainError, CollateralBounds, DealState, Head, Outcome, Prepared, ProviderContact,
-    ProviderFacts, PublishOrder,
+    Chain, ChainError, CollateralBounds, DealState, Fate, Head, Order, Outcome, Prepared,
+    ProviderContact, ProviderFacts, Purse,
 };
 use crate::deal::tests::samples::{HEAD, atto, client_key};
 use crate::filecoin::address::Protocol;
@@ -182,13 +182,13 @@ impl Chain for MemoryChain {
         })
     }
 
-    fn prepare(&self, order: &PublishOrder) -> Answer<Prepared> {
+    fn prepare(&self, order: &Order) -> Answer<Prepared> {
         let mut state = self.here()?;
         if let Some(error) = state.prepare_failures.pop() {
             return Err(error);
         }
         state.prepared += 1;
-        let message = publish_message(&order.deals, u64::from(state.prepared));
+        let message = publish_message(order.deals(), u64::from(state.prepared));
         let prepared = if state.signs_first {
             Prepared::signed(order.id, message.sign(&worker()), state.head)
         } else {
@@ -254,6 +254,26 @@ impl Chain for MemoryChain {
             exit_code: state.exit_code,
             deals: proposals.iter().map(id).collect(),
         })
+    }
+
+    fn purse(&self, _: &Address) -> Answer<Purse> {
+        self.here().map(|state| Purse {
+            escrow: atto(state.escrow),
+            locked: atto(0),
+            publish_wallet: worker().address(),
+            publish_balance: atto(state.publish_balance),
+            worker: worker().address(),
+            worker_balance: atto(state.publish_balance),
+            owner: worker().address(),
+        })
+    }
+
+    fn fate(&self, _: &Cid) -> Answer<Fate> {
+        self.here().map(|_| Fate::Pending)
+    }
+
+    fn fee(&self, _: &Cid) -> Answer<Option<TokenAmount>> {
+        self.here().map(|_| None)
     }
 
     fn deal_state(&self, deal_id: u64) -> Answer<Option<DealState>> {

@@ -6,8 +6,8 @@ use super::sched::{Dead, Sched};
 use super::tasks::lock;
 use cid::Cid;
 use coracle::chain::{
-    Chain, ChainError, CollateralBounds, DealState, Head, Outcome, Prepared, ProviderContact,
-    ProviderFacts, PublishOrder,
+    Chain, ChainError, CollateralBounds, DealState, Fate, Head, Order, Outcome, Prepared,
+    ProviderContact, ProviderFacts, Purse,
 };
 use coracle::deal::Millis;
 use coracle::filecoin::message as chain_message;
@@ -366,14 +366,14 @@ impl Chain for MemoryChain {
         self.back(false)
     }
 
-    fn prepare(&self, order: &PublishOrder) -> Answer<Prepared> {
+    fn prepare(&self, order: &Order) -> Answer<Prepared> {
         self.here()?;
         let (nonce, signs_first) = {
             let mut state = lock(&self.state);
             state.prepared += 1;
             (state.prepared, state.signs_first)
         };
-        let message = publish_message(&order.deals, nonce);
+        let message = publish_message(order.deals(), nonce);
         self.back(if signs_first {
             Prepared::signed(order.id, message.sign(&worker()), self.height())
         } else {
@@ -427,6 +427,19 @@ impl Chain for MemoryChain {
             }
         };
         self.back(outcome)
+    }
+
+    fn purse(&self, _: &Address) -> Answer<Purse> {
+        Err(unreachable("nobody asks for the purse"))
+    }
+
+    fn fate(&self, _: &Cid) -> Answer<Fate> {
+        Err(unreachable("no message moves money"))
+    }
+
+    fn fee(&self, _: &Cid) -> Answer<Option<TokenAmount>> {
+        self.here()?;
+        self.back(None)
     }
 
     fn deal_state(&self, deal_id: u64) -> Answer<Option<DealState>> {

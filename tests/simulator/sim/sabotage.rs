@@ -5,8 +5,8 @@ use super::disk::MemoryDisk;
 use super::sealer::MemorySealer;
 use cid::Cid;
 use coracle::chain::{
-    Chain, ChainError, CollateralBounds, DealState, Head, Outcome, Prepared, ProviderContact,
-    ProviderFacts, PublishOrder,
+    Chain, ChainError, CollateralBounds, DealState, Fate, Head, Order, Outcome, Prepared,
+    ProviderContact, ProviderFacts, Purse,
 };
 use coracle::filecoin::{Address, ClientDealProposal, DealProposal, Signature, TokenAmount};
 use coracle::market::Disk;
@@ -70,7 +70,7 @@ pub struct ForgetfulChain {
 }
 
 impl Chain for ForgetfulChain {
-    fn prepare(&self, order: &PublishOrder) -> std::result::Result<Prepared, ChainError> {
+    fn prepare(&self, order: &Order) -> std::result::Result<Prepared, ChainError> {
         self.chain.prepare(order)
     }
 
@@ -141,6 +141,18 @@ impl Chain for ForgetfulChain {
         proposals: &[DealProposal],
     ) -> std::result::Result<Outcome, ChainError> {
         self.chain.outcome(message, proposals)
+    }
+
+    fn purse(&self, miner: &Address) -> std::result::Result<Purse, ChainError> {
+        self.chain.purse(miner)
+    }
+
+    fn fate(&self, message: &Cid) -> std::result::Result<Fate, ChainError> {
+        self.chain.fate(message)
+    }
+
+    fn fee(&self, message: &Cid) -> std::result::Result<Option<TokenAmount>, ChainError> {
+        self.chain.fee(message)
     }
 
     fn deal_state(&self, deal_id: u64) -> std::result::Result<Option<DealState>, ChainError> {
