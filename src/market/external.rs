@@ -4,8 +4,8 @@
 use super::Handle;
 use super::command::{self, End, Order};
 use super::facts::lock;
-use super::inputs::{Holdings, Input, KnownDeal};
-use crate::deal::admit::{self, Known};
+use super::inputs::{Holdings, Input, KnownDeal, same_deals};
+use crate::deal::admit;
 use crate::deal::filter_document::{State, document};
 use crate::deal::{Deal, Refusal, filter};
 use crate::market::MinerSettings;
@@ -97,19 +97,8 @@ impl Handle {
         let Some(own) = &miner.filter else {
             return Ok(());
         };
-        let find = |same: &dyn Fn(&KnownDeal) -> bool| {
-            known
-                .iter()
-                .find(|known| same(known))
-                .map(|(uuid, created, _)| Known {
-                    uuid: *uuid,
-                    created: *created,
-                })
-        };
-        admit::unique(
-            find(&|(_, _, cid)| *cid == deal.chain_cid),
-            find(&|(uuid, _, _)| *uuid == deal.uuid),
-        )?;
+        let (same_proposal, same_uuid) = same_deals(known, deal);
+        admit::unique(same_proposal, same_uuid)?;
         let state = self.state(deal).await?;
         let head = self
             .bench

@@ -15,6 +15,7 @@
 //! bound of their own: there is at most one for each piece of work under way and one for each commit that was asked for.
 
 use crate::chain::{ChainError, Outcome, Prepared};
+use crate::deal::admit::Known;
 use crate::deal::step::{Event, Setback, Verb};
 use crate::deal::{Deal, Import, Ledger, Millis, Refusal};
 use crate::filecoin::Address;
@@ -79,6 +80,19 @@ pub(super) struct Holdings {
 
 /// A deal that exists already: its UUID, when it was accepted, its chain identity.
 pub(super) type KnownDeal = (Uuid, Millis, Cid);
+
+/// Of the deals that exist already, the first with this one's chain identity and the first with its UUID.
+pub(super) fn same_deals(known: &[KnownDeal], deal: &Deal) -> (Option<Known>, Option<Known>) {
+    let first = |same: &dyn Fn(&KnownDeal) -> bool| {
+        let found = known.iter().find(|known| same(known))?;
+        let (uuid, created, _) = *found;
+        Some(Known { uuid, created })
+    };
+    (
+        first(&|(_, _, cid)| *cid == deal.chain_cid),
+        first(&|(uuid, _, _)| *uuid == deal.uuid),
+    )
+}
 
 /// A proposal that passed its checks.
 pub(super) struct Candidate {

@@ -2,7 +2,7 @@
 
 use super::Market;
 use super::storing::Ticket;
-use crate::deal::admit::{self, Known, Room};
+use crate::deal::admit::{self, Room};
 use crate::deal::ledger;
 use crate::deal::step::{Event, Live, step};
 use crate::deal::sums::awaited_bytes;
@@ -11,7 +11,7 @@ use crate::filecoin::{Address, TokenAmount};
 use crate::market::Snapshot;
 use crate::market::facts::lock;
 use crate::market::handle::Answer;
-use crate::market::inputs::{Candidate, Holdings, KnownDeal};
+use crate::market::inputs::{Candidate, Holdings, KnownDeal, same_deals};
 use crate::store::{StoreError, Write, log_line};
 use futures::channel::oneshot;
 use std::collections::BTreeMap;
@@ -122,18 +122,10 @@ impl Market {
         let miner = snapshot
             .fresh_miner(deal.miner(), now, poll)
             .map_err(away)?;
-        let find = |same: &dyn Fn(&KnownDeal) -> bool| {
-            known
-                .iter()
-                .find(|known| same(known))
-                .map(|(uuid, created, _)| Known {
-                    uuid: *uuid,
-                    created: *created,
-                })
-        };
+        let (same_proposal, same_uuid) = same_deals(known, deal);
         Ok(Room {
-            same_proposal: find(&|(_, _, cid)| *cid == deal.chain_cid),
-            same_uuid: find(&|(uuid, _, _)| *uuid == deal.uuid),
+            same_proposal,
+            same_uuid,
             head,
             ledger: self.live.ledger(deal.miner()),
             host_staging: self.live.host_staging(&deal.request.host),
