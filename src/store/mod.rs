@@ -33,6 +33,7 @@ use cid::Cid;
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::mpsc::{Receiver, sync_channel};
 use uuid::Uuid;
 
 /// Log lines kept per deal: a deal that retries for weeks must not fill a small flash.
@@ -92,6 +93,16 @@ pub struct Watched {
 /// Told whether the changes are durable.
 pub type Done = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
 
+/// What tells of a commit, and where it is told.
+fn awaited() -> (Done, Receiver<Result<(), StoreError>>) {
+    let (tell, told) = sync_channel(1);
+    let done = move |result| {
+        // There is room for the one word, and whoever has stopped waiting for it needs it no more.
+        let _ = tell.send(result);
+    };
+    (Box::new(done), told)
+}
+
 /// Why the store did not do what it was asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StoreError {
@@ -145,14 +156,8 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// The changes are not durable.
     fn commit_and_wait(&self, writes: Vec<Write>) -> Result<(), StoreError> {
-        let (tell, told) = std::sync::mpsc::sync_channel(1);
-        self.commit(
-            writes,
-            Box::new(move |result| {
-                // The waiter is in `recv` below for as long as this can be called.
-                let _ = tell.send(result);
-            }),
-        );
+        let (done, told) = awaited();
+        self.commit(writes, done);
         told.recv().unwrap_or(Err(StoreError::Stopped))
     }
     /// What was committed since the store was opened.
@@ -330,13 +335,8 @@ impl Store for Redb {
     }
 
     fn commit_and_wait(&self, writes: Vec<Write>) -> Result<(), StoreError> {
-        let (tell, told) = std::sync::mpsc::sync_channel(1);
-        self.commit(
-            writes,
-            Box::new(move |result| {
-                let _ = tell.send(result);
-            }),
-        );
+        let (done, told) = awaited();
+        self.commit(writes, done);
         // Without a thread the asker is the hand; with one this writes nothing.
         while self.write_waiting() > 0 {}
         told.recv().unwrap_or(Err(StoreError::Stopped))
