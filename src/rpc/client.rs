@@ -103,18 +103,7 @@ struct Manner {
 impl Client {
     /// A client that asks `endpoints` in this order.
     pub fn new(endpoints: Vec<Endpoint>, limits: Limits) -> Self {
-        let config = Agent::config_builder()
-            // Lotus sends a JSON-RPC body with 4xx and 5xx too (chain-sealer-rpc A.4).
-            .http_status_as_error(false)
-            // A redirect would turn the POST into a GET and might take the token elsewhere.
-            .max_redirects(0)
-            .max_redirects_will_error(false)
-            // The node is reached directly, whatever the environment says about proxies.
-            .proxy(None)
-            .user_agent(concat!("coracle/", env!("CARGO_PKG_VERSION")))
-            .timeout_resolve(Some(limits.resolve))
-            .timeout_connect(Some(limits.connect))
-            .timeout_send_request(Some(limits.send))
+        let config = super::agent_config(&limits)
             .timeout_send_body(Some(limits.send))
             .timeout_recv_response(Some(limits.answer))
             .timeout_recv_body(Some(limits.body))

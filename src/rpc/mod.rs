@@ -29,12 +29,33 @@ pub use client::{Client, Limits, Patience};
 pub use endpoint::{ENDPOINTS_MAX, Endpoint, EndpointError, Version};
 pub use error::{Phase, RpcError};
 
+use ureq::Agent;
+use ureq::config::{Config, ConfigBuilder};
+use ureq::typestate::AgentScope;
+
+/// How every HTTP client of this room begins: where it goes, and how long it may take to get its question there. What waits for
+/// the answer is each client's own.
+pub fn agent_config(limits: &Limits) -> ConfigBuilder<AgentScope> {
+    Agent::config_builder()
+        // Lotus sends a JSON-RPC body with 4xx and 5xx too (chain-sealer-rpc A.4).
+        .http_status_as_error(false)
+        // A redirect would turn a POST into a GET and might take the token elsewhere.
+        .max_redirects(0)
+        .max_redirects_will_error(false)
+        // The server is reached directly, whatever the environment says about proxies.
+        .proxy(None)
+        .user_agent(concat!("coracle/", env!("CARGO_PKG_VERSION")))
+        .timeout_resolve(Some(limits.resolve))
+        .timeout_connect(Some(limits.connect))
+        .timeout_send_request(Some(limits.send))
+}
+
 /// An HTTP client on this room's connections: names remembered for a short while, TCP keep-alive, no proxy. For what
 /// goes to the same servers beside JSON-RPC.
-pub fn agent(config: ureq::config::Config) -> ureq::Agent {
+pub fn agent(config: Config) -> Agent {
     use ureq::unversioned::transport::{Connector, RustlsConnector};
     let connector = ().chain(tcp::Tcp).chain(RustlsConnector::default());
-    ureq::Agent::with_parts(config, connector, resolve::Resolve::default())
+    Agent::with_parts(config, connector, resolve::Resolve::default())
 }
 
 #[cfg(test)]

@@ -42,15 +42,7 @@ pub(super) enum Pushed {
 
 /// An agent without bounds on waiting: HEAD stays open for hours, and so may the POST.
 pub(super) fn agent(limits: &Limits) -> Agent {
-    let config = Agent::config_builder()
-        .http_status_as_error(false)
-        .max_redirects(0)
-        .max_redirects_will_error(false)
-        .proxy(None)
-        .user_agent(concat!("coracle/", env!("CARGO_PKG_VERSION")))
-        .timeout_resolve(Some(limits.resolve))
-        .timeout_connect(Some(limits.connect))
-        .timeout_send_request(Some(limits.send))
+    let config = crate::rpc::agent_config(limits)
         .timeout_per_write(Some(WRITE_STALL))
         .build();
     crate::rpc::agent(config)
