@@ -162,9 +162,7 @@ impl Market {
     }
 
     fn look_at_import(&mut self, deal: &Deal) {
-        let (uuid, Some(import)) = (deal.uuid, deal.import.clone()) else {
-            return;
-        };
+        let (uuid, deal) = (deal.uuid, deal.clone());
         self.imports.looks(uuid);
         let (files, disk) = (self.settings.files.clone(), Arc::clone(&self.parts.disk));
         let (told, sealer) = (
@@ -172,9 +170,10 @@ impl Market {
             self.parts.sealers.get(deal.miner()).cloned(),
         );
         let started = self.threads.own.start("import", STACK_BYTES, move || {
-            let found = look(&import, &files, disk.as_ref()).and_then(|found| {
+            let found = look(&deal, &files, disk.as_ref()).and_then(|found| {
                 // Found out now, not when the deal is on chain and the sealer waits for its piece.
-                let could = sealer.map_or(Ok(()), |sealer| sealer.could_take(import.path.as_ref()));
+                let path = deal.import.as_ref().map_or("", |import| &import.path);
+                let could = sealer.map_or(Ok(()), |sealer| sealer.could_take(path.as_ref()));
                 could.map(|()| found).map_err(|error| error.to_string())
             });
             let _ = told.try_send(Report::ImportLooked(uuid, found));

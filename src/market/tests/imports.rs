@@ -123,7 +123,11 @@ fn what_cannot_be_read_pauses_its_deal_and_the_next_import_goes_on() {
         std::os::unix::fs::symlink(world.path("nowhere"), &link).unwrap();
         let staged = world.settings.files.staging.join("mine.car");
         std::fs::write(&staged, car(5)).unwrap();
+        let huge = world.path("huge");
+        let file = std::fs::File::create(&huge).unwrap();
+        file.set_len((64 << 30) + 1).unwrap();
         let cases = [
+            (huge, "has 68719476737 bytes, more than any piece"),
             (world.path("missing"), "No such file"),
             (world.path("staging"), "is not a regular file"),
             (link, "No such file"),
@@ -138,7 +142,7 @@ fn what_cannot_be_read_pauses_its_deal_and_the_next_import_goes_on() {
         let (last, path) = world.offline(9);
         pairs.push((running.accepted(&last).await, path.as_path()));
         let placed = import_all(&running, &pairs).await;
-        assert_eq!(placed, (1..=6).map(Ok).collect::<Vec<_>>());
+        assert_eq!(placed, (1..=7).map(Ok).collect::<Vec<_>>());
         running.until_sealed(last.uuid).await;
         for ((uuid, _), (path, expected)) in pairs.iter().zip(&cases) {
             let deal = held(&running, *uuid).await;
@@ -148,8 +152,8 @@ fn what_cannot_be_read_pauses_its_deal_and_the_next_import_goes_on() {
         }
         assert!(staged.exists());
         // Another kind of mistake than the file: the same path with the right bytes.
-        let uuid = pairs[3].0;
-        std::fs::write(&text, car(4)).unwrap();
+        let uuid = pairs[4].0;
+        std::fs::write(&text, car(5)).unwrap();
         wish(&running, uuid, Verb::Retry).await.unwrap();
         running.until_sealed(uuid).await;
     });
