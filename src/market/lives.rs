@@ -1,8 +1,9 @@
 //! The live deals, and what is asked about all of them for each proposal.
 
-use crate::deal::step::Live;
+use crate::deal::ledger::lies_ready;
+use crate::deal::step::{Effect, Live};
 use crate::deal::sums::Sums;
-use crate::deal::{Client, Deal, Ledger, ledger};
+use crate::deal::{Checkpoint, Client, Deal, Ledger, ledger};
 use crate::filecoin::Address;
 use cid::Cid;
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,6 +20,22 @@ pub(super) struct Lives {
     by_order: BTreeMap<Uuid, BTreeSet<Uuid>>,
     /// Deals of the first release's records, which do not know their client's ID address.
     nameless: BTreeSet<Uuid>,
+    /// Deals whose pieces lie ready for a sealer.
+    ready: BTreeSet<Uuid>,
+    /// Deals whose pieces are handed over and not kept yet.
+    added: BTreeSet<Uuid>,
+    /// Offline deals whose import reads its file, or is about to.
+    importing: BTreeSet<Uuid>,
+}
+
+fn is_added(live: &Live) -> bool {
+    live.deal.checkpoint == Checkpoint::AddedPiece
+}
+
+fn is_importing(live: &Live) -> bool {
+    live.deal.request.offline
+        && live.deal.checkpoint == Checkpoint::Accepted
+        && live.busy == Some(Effect::StartPass)
 }
 
 fn enter<K: Ord>(index: &mut BTreeMap<K, BTreeSet<Uuid>>, key: K, deal: Uuid) {
@@ -46,13 +63,13 @@ impl Lives {
 
     pub(super) fn insert(&mut self, live: Live) {
         self.remove(&live.deal.uuid);
-        self.enter(&live.deal);
+        self.enter(&live);
         self.deals.insert(live.deal.uuid, live);
     }
 
     pub(super) fn remove(&mut self, uuid: &Uuid) {
         if let Some(live) = self.deals.remove(uuid) {
-            self.leave(&live.deal);
+            self.leave(&live);
         }
     }
 
@@ -67,14 +84,15 @@ impl Lives {
         change: impl FnOnce(&mut Live) -> T,
     ) -> Option<T> {
         let mut live = self.deals.remove(uuid)?;
-        self.leave(&live.deal);
+        self.leave(&live);
         let outcome = change(&mut live);
-        self.enter(&live.deal);
+        self.enter(&live);
         self.deals.insert(live.deal.uuid, live);
         Some(outcome)
     }
 
-    fn enter(&mut self, deal: &Deal) {
+    fn enter(&mut self, live: &Live) {
+        let deal = &live.deal;
         self.sums.put(deal);
         enter(&mut self.by_chain_cid, deal.chain_cid, deal.uuid);
         if let Some(order) = deal.order {
@@ -83,15 +101,32 @@ impl Lives {
         if deal.client_id.is_none() {
             self.nameless.insert(deal.uuid);
         }
+        for (index, belongs) in [
+            (&mut self.ready, lies_ready(deal)),
+            (&mut self.added, is_added(live)),
+            (&mut self.importing, is_importing(live)),
+        ] {
+            if belongs {
+                index.insert(deal.uuid);
+            }
+        }
     }
 
-    fn leave(&mut self, deal: &Deal) {
+    fn leave(&mut self, live: &Live) {
+        let deal = &live.deal;
         self.sums.take(deal);
         leave(&mut self.by_chain_cid, &deal.chain_cid, deal.uuid);
         if let Some(order) = deal.order {
             leave(&mut self.by_order, &order, deal.uuid);
         }
-        self.nameless.remove(&deal.uuid);
+        for index in [
+            &mut self.nameless,
+            &mut self.ready,
+            &mut self.added,
+            &mut self.importing,
+        ] {
+            index.remove(&deal.uuid);
+        }
     }
 
     /// Their UUIDs, as they are now.
@@ -120,6 +155,30 @@ impl Lives {
     /// Deals of a publish order, in the order of their UUIDs.
     pub(super) fn of_order(&self, order: Uuid) -> impl Iterator<Item = &Deal> {
         self.named(self.by_order.get(&order))
+    }
+
+    /// Deals whose pieces lie ready for a sealer.
+    pub(super) fn ready(&self) -> impl Iterator<Item = &Deal> {
+        debug_assert!(self.are_indexed(&self.ready, |live| lies_ready(&live.deal)));
+        self.named(Some(&self.ready))
+    }
+
+    /// Deals whose pieces are handed over and not kept yet.
+    pub(super) fn added(&self) -> impl Iterator<Item = &Deal> {
+        debug_assert!(self.are_indexed(&self.added, is_added));
+        self.named(Some(&self.added))
+    }
+
+    /// How many imports read their files, or are about to.
+    pub(super) fn importing(&self) -> usize {
+        debug_assert!(self.are_indexed(&self.importing, is_importing));
+        self.importing.len()
+    }
+
+    /// Whether an index has the deals that belong into it.
+    fn are_indexed(&self, index: &BTreeSet<Uuid>, belongs: impl Fn(&Live) -> bool) -> bool {
+        let plain = self.values().filter(|live| belongs(live));
+        plain.map(|live| &live.deal.uuid).eq(index)
     }
 
     /// What they hold, as this miner sees it.

@@ -316,11 +316,10 @@ fn rejected(deal: Uuid, class: Class, why: &str) -> Setback {
     )
 }
 
-/// The live deals of an order, in the order of their UUIDs, so that a repeated message has the same bytes.
-pub(super) fn members<'a>(deals: impl Iterator<Item = &'a Deal>, order: Uuid) -> Vec<&'a Deal> {
-    let mut members: Vec<&Deal> = deals
-        .filter(|deal| deal.order == Some(order) && deal.checkpoint == Checkpoint::Transferred)
-        .collect();
-    members.sort_by_key(|deal| deal.uuid);
-    members
+/// Those of an order's deals that wait for its message, in the order in which they come: that of their UUIDs, so that a
+/// repeated message has the same bytes.
+pub(super) fn members<'a>(of_order: impl Iterator<Item = &'a Deal>) -> Vec<&'a Deal> {
+    of_order
+        .filter(|deal| deal.checkpoint == Checkpoint::Transferred)
+        .collect()
 }

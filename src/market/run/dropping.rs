@@ -42,7 +42,7 @@ impl Market {
             return;
         }
         self.dropping.next = now.saturating_add(millis(folder.poll));
-        let wanted = Wanted::by(self.live.values().map(|live| &live.deal));
+        let wanted = Wanted::by(self.live.deals());
         if wanted.is_empty() {
             return;
         }

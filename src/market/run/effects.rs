@@ -59,10 +59,8 @@ impl Market {
     /// Files of an ended deal that were moved among the kept pieces without coming to their record.
     fn unrecorded(&self, deal: &Deal) -> Vec<PathBuf> {
         let piece = deal.proposal().piece_cid;
-        let moving = |other: &Deal| {
-            other.checkpoint == Checkpoint::AddedPiece && other.proposal().piece_cid == piece
-        };
-        if deal.sector.is_none() || self.live.values().any(|live| moving(&live.deal)) {
+        let moving = |other: &Deal| other.proposal().piece_cid == piece;
+        if deal.sector.is_none() || self.live.added().any(moving) {
             return Vec::new();
         }
         let record = cids::piece_commitment(&piece).and_then(|key| self.kept.find(&key));

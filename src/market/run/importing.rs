@@ -4,7 +4,7 @@ use super::Market;
 use super::storing::Ticket;
 use crate::deal::admit::{self, DISK_MARGIN, Room};
 use crate::deal::step::{Class, Effect, Event, Setback, step};
-use crate::deal::{Checkpoint, Deal, Import, Refusal};
+use crate::deal::{Deal, Import, Refusal};
 use crate::filecoin::Address;
 use crate::market::import::{Look, look};
 use crate::market::inputs::{AllPlaced, Report};
@@ -130,17 +130,12 @@ impl Market {
 
     /// Imports that have a place: made anew from the deals, so that none can be lost.
     fn imports_running(&self) -> usize {
-        let passing = self.live.values().filter(|live| {
-            live.deal.request.offline
-                && live.deal.checkpoint == Checkpoint::Accepted
-                && live.busy == Some(Effect::StartPass)
-        });
         let ending = self.import_passes.running().filter(|uuid| {
             let live = self.live.get(uuid);
             live.is_none_or(|live| live.busy != Some(Effect::StartPass))
         });
-        passing
-            .count()
+        self.live
+            .importing()
             .saturating_add(ending.count())
             .saturating_add(self.imports.looking())
     }

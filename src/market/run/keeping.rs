@@ -3,7 +3,6 @@
 
 use super::Market;
 use super::storing::Ticket;
-use crate::deal::ledger::lies_ready;
 use crate::deal::step::{self, Event};
 use crate::deal::{Checkpoint, Deal};
 use crate::filecoin::cids::{piece_cid, piece_commitment};
@@ -55,7 +54,7 @@ impl Market {
     /// their coming, so that of several deals it is the last one that takes the file.
     fn needs_the_file_of(&self, deal: &Deal) -> Option<Uuid> {
         let import = deal.import.as_ref().filter(|import| import.delete_after)?;
-        let mut others = self.live.values().map(|live| &live.deal).filter(|other| {
+        let mut others = self.live.deals().filter(|other| {
             let same = other
                 .import
                 .as_ref()
@@ -90,9 +89,8 @@ impl Market {
 
     /// Pieces whose bytes stay on the disk whatever becomes of our copy: a sealer has not fetched them yet.
     pub(super) fn linked(&self) -> BTreeSet<[u8; 32]> {
-        let deals = self.live.values().map(|live| &live.deal);
-        deals
-            .filter(|deal| lies_ready(deal))
+        let ready = self.live.ready();
+        ready
             .filter_map(|deal| piece_commitment(&deal.proposal().piece_cid))
             .collect()
     }
@@ -106,10 +104,9 @@ impl Market {
         // The files of these are being made under the same names.
         let spared: BTreeSet<[u8; 32]> = self
             .live
-            .values()
-            .filter(|live| live.deal.checkpoint == Checkpoint::AddedPiece)
-            .filter(|live| Some(live.deal.uuid) != done)
-            .filter_map(|live| piece_commitment(&live.deal.proposal().piece_cid))
+            .added()
+            .filter(|deal| Some(deal.uuid) != done)
+            .filter_map(|deal| piece_commitment(&deal.proposal().piece_cid))
             .collect();
         let gone = self.kept.shrink_to(bytes, &spared, &linked);
         gone.into_iter()

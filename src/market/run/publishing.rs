@@ -86,22 +86,10 @@ impl Market {
 
     /// Forgets the messages that no deal waits for any more.
     pub(super) fn forget_messages(&mut self) {
-        let mut orders: BTreeSet<Uuid> = self.publisher.orders().into_iter().collect();
-        if orders.is_empty() {
-            return;
-        }
-        for live in self.live.values() {
-            if let Some(order) = live.deal.order
-                && matches!(
-                    live.deal.checkpoint,
-                    Checkpoint::Transferred | Checkpoint::Published
-                )
-            {
-                orders.remove(&order);
+        for order in self.publisher.orders() {
+            if self.of_order(order).is_empty() {
+                self.drop_message(order);
             }
-        }
-        for order in orders {
-            self.drop_message(order);
         }
     }
 
@@ -113,7 +101,7 @@ impl Market {
 
     /// Makes an order's message ready, or sends it if that was done, unless either is under way.
     pub(super) fn send_order(&mut self, order: Uuid) {
-        let members = publisher::members(self.live.of_order(order), order);
+        let members = publisher::members(self.live.of_order(order));
         let Some(own) = members
             .first()
             .and_then(|deal| self.settings.miners.get(deal.miner()))
@@ -207,7 +195,7 @@ impl Market {
     }
 
     fn not_published(&mut self, order: Uuid, error: &ChainError, unsent: bool) {
-        let members = publisher::members(self.live.of_order(order), order);
+        let members = publisher::members(self.live.of_order(order));
         let events: Vec<(Uuid, Event)> = members
             .into_iter()
             .map(|deal| (deal.uuid, publisher::failure(deal, error, unsent)))

@@ -1,6 +1,6 @@
 //! The live deals: indexes follow every change.
 
-use crate::deal::step::Live;
+use crate::deal::step::{Effect, Live};
 use crate::deal::tests::samples::{at, online, uuid};
 use crate::deal::{Checkpoint, Deal, Ledger, ledger};
 use crate::market::lives::Lives;
@@ -94,4 +94,44 @@ fn a_client_s_bytes_are_those_of_all_forms_of_its_address() {
     assert_eq!(lives.client_staging(&client), bytes);
     lives.remove(&uuid(1));
     assert_eq!(lives.client_staging(&client), 0);
+}
+
+#[test]
+fn what_lies_ready_what_is_added_and_what_is_imported_follow_their_deals() {
+    let mut offline = deal(3);
+    offline.request.offline = true;
+    let mut lives = Lives::new([deal(1), deal(2), offline]);
+    let seen = |lives: &Lives| {
+        let (ready, added) = (uuids(lives.ready()), uuids(lives.added()));
+        (ready, added, lives.importing())
+    };
+    assert_eq!(seen(&lives), (vec![], vec![], 0));
+    for number in [1, 2] {
+        lives.change(&uuid(number), |live| {
+            live.deal.checkpoint = Checkpoint::AddedPiece;
+        });
+    }
+    // A pass alone makes an import; that of an online deal is a download.
+    for number in [1, 3] {
+        lives.change(&uuid(number), |live| live.busy = Some(Effect::StartPass));
+    }
+    let both = vec![uuid(1), uuid(2)];
+    assert_eq!(seen(&lives), (both.clone(), both, 1));
+
+    lives.change(&uuid(1), |live| {
+        live.deal.checkpoint = Checkpoint::IndexedAndAnnounced;
+    });
+    lives.change(&uuid(2), |live| {
+        live.deal.sector = Some(crate::deal::Sector {
+            number: 1,
+            offset: 0,
+        });
+    });
+    lives.change(&uuid(3), |live| {
+        live.deal.checkpoint = Checkpoint::Transferred;
+    });
+    assert_eq!(seen(&lives), (vec![uuid(1)], vec![uuid(2)], 0));
+    lives.remove(&uuid(1));
+    lives.remove(&uuid(2));
+    assert_eq!(seen(&lives), (vec![], vec![], 0));
 }
