@@ -20,6 +20,7 @@ mod error;
 mod funds;
 mod gas;
 mod kind;
+mod look;
 mod lotus;
 mod mempool;
 mod node;
@@ -32,6 +33,7 @@ mod wallet;
 
 pub use error::ChainError;
 pub use gas::{GAS_BUDGET, MESSAGE_BYTES_MAX};
+pub use look::{Access, KeyPlace, May, Publisher};
 pub use lotus::Lotus;
 pub use node::{CallResult, Found, MarketBalance, MinerInfo, Node, NodeVersion, Tipset};
 pub use prepared::{PREPARED_BYTES_MAX, Prepared};

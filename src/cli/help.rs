@@ -36,6 +36,16 @@ pub const GROUPS: &[Entry] = &[
   goes on at the next start.",
     },
     Entry {
+        name: "check",
+        about: "look at everything a deal needs, and say what is wrong and what to do",
+        usage: "coracle check [--json]
+
+  Chain nodes, tokens, sealers, each miner's wallet, escrow and contact on chain, this
+  box's keys, disks, clock and addresses. Nothing is changed. It takes the settings of
+  `coracle run` and works beside a running provider and without one.
+  Ends with 1 if a deal could not succeed; warnings alone end with 0.",
+    },
+    Entry {
         name: "devnet",
         about: "a stand-in chain node and miner on loopback, to try things against",
         usage:

@@ -7,6 +7,7 @@ pub mod admin_client;
 pub mod args;
 pub mod ask;
 pub mod car;
+pub mod check;
 pub mod client;
 pub mod commp;
 pub mod deal;
@@ -137,6 +138,7 @@ fn run_group(group: &str, arguments: pico_args::Arguments) -> Result<(), Failure
     match group {
         "ask" => ask::run(arguments),
         "car" => car::run(arguments),
+        "check" => check::run(arguments),
         "client" => client::run(arguments),
         "commp" => commp::run(arguments),
         "demo" => demo::run(arguments),

@@ -54,10 +54,7 @@ fn invalid(text: impl Into<String>) -> io::Error {
 /// # Errors
 /// The file is missing although it was named, others may read it, or it holds no key.
 pub fn libp2p_key(path: &Path, named: bool) -> io::Result<Keypair> {
-    match read_secret(path) {
-        Ok(bytes) => {
-            parse_key(&bytes).ok_or_else(|| invalid(format!("{}: no libp2p key", path.display())))
-        }
+    match known_libp2p_key(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound && !named => {
             let key = Keypair::generate_ed25519();
             let bytes = key
@@ -66,8 +63,17 @@ pub fn libp2p_key(path: &Path, named: bool) -> io::Result<Keypair> {
             write_secret(path, &bytes)?;
             Ok(key)
         }
-        Err(error) => Err(error),
+        known => known,
     }
+}
+
+/// Reads the libp2p key that is there.
+///
+/// # Errors
+/// As [`libp2p_key`]; `NotFound` if there is none.
+pub fn known_libp2p_key(path: &Path) -> io::Result<Keypair> {
+    let bytes = read_secret(path)?;
+    parse_key(&bytes).ok_or_else(|| invalid(format!("{}: no libp2p key", path.display())))
 }
 
 fn parse_key(bytes: &[u8]) -> Option<Keypair> {
@@ -87,30 +93,36 @@ fn parse_key(bytes: &[u8]) -> Option<Keypair> {
 /// # Errors
 /// The file cannot be read or written, or others may read it.
 pub fn admin_token(home: &Path) -> io::Result<String> {
-    let path = home.join(TOKEN_FILE);
-    match read_secret(&path) {
-        Ok(bytes) => {
-            let text = String::from_utf8(bytes).map_err(|_| invalid("the token is not text"))?;
-            let token = text.trim();
-            if token.is_empty() {
-                return Err(invalid(format!(
-                    "{} is empty: delete it to get a new one",
-                    path.display()
-                )));
-            }
-            Ok(token.to_owned())
-        }
+    match known_admin_token(home) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let mut random = [0_u8; 32];
             getrandom::fill(&mut random).map_err(|error| io::Error::other(error.to_string()))?;
             let token = random
                 .iter()
                 .fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
-            write_secret(&path, token.as_bytes())?;
+            write_secret(&home.join(TOKEN_FILE), token.as_bytes())?;
             Ok(token)
         }
-        Err(error) => Err(error),
+        known => known,
     }
+}
+
+/// Reads the admin token that is there.
+///
+/// # Errors
+/// As [`admin_token`]; `NotFound` if there is none.
+pub fn known_admin_token(home: &Path) -> io::Result<String> {
+    let path = home.join(TOKEN_FILE);
+    let text =
+        String::from_utf8(read_secret(&path)?).map_err(|_| invalid("the token is not text"))?;
+    let token = text.trim();
+    if token.is_empty() {
+        return Err(invalid(format!(
+            "{} is empty: delete it to get a new one",
+            path.display()
+        )));
+    }
+    Ok(token.to_owned())
 }
 
 fn read_secret(path: &Path) -> io::Result<Vec<u8>> {

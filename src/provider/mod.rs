@@ -13,6 +13,7 @@
     )
 )]
 
+pub mod check;
 pub mod identity;
 mod protocols;
 mod sealers;

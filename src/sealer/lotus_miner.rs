@@ -72,6 +72,28 @@ impl LotusMiner {
             .ok_or_else(|| malformed("ActorAddress", "no address"))
     }
 
+    /// The permissions of our token; None if this sealer does not tell. Without a token the public reads are all there is.
+    ///
+    /// # Errors
+    /// The sealer cannot be asked.
+    pub fn permissions(&self) -> Result<Option<Vec<String>>, SealerError> {
+        const METHOD: &str = "AuthVerify";
+        let header = self.endpoint.authorization();
+        let Some(token) = header.as_deref().and_then(|h| h.strip_prefix("Bearer ")) else {
+            return Ok(Some(vec!["read".to_owned()]));
+        };
+        match self.read(METHOD, &json!([token])) {
+            Ok(Value::Array(list)) => Ok(Some(
+                list.iter()
+                    .filter_map(|one| one.as_str().map(str::to_owned))
+                    .collect(),
+            )),
+            // Curio's adapter has other ways.
+            Ok(_) | Err(SealerError::Refused { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     fn read(&self, method: &str, params: &Value) -> Result<Value, SealerError> {
         Ok(self.client.call(method, params, Patience::Short)?)
     }
