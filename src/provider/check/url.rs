@@ -41,13 +41,8 @@ pub(super) enum Fetched {
 
 /// Fetches the root of a URL. Blocks, at most for [`FETCH_MAX`].
 pub(super) fn fetch(url: &str, expected: &Expected) -> Fetched {
-    let config = ureq::Agent::config_builder()
+    let config = rpc::agent_config(&super::LIMITS)
         .timeout_global(Some(FETCH_MAX))
-        .http_status_as_error(false)
-        .max_redirects(0)
-        .max_redirects_will_error(false)
-        // The world has not our proxy.
-        .proxy(None)
         .build();
     let mut response = match rpc::agent(config).get(format!("{url}/")).call() {
         Ok(response) => response,
