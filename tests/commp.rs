@@ -141,3 +141,35 @@ fn failures_have_their_exit_codes() {
     let text = String::from_utf8(output.stderr).unwrap();
     assert!(text.contains("/does/not/exist"), "{text}");
 }
+
+#[test]
+fn every_kernel_and_number_of_threads_gives_the_same() {
+    // Two subtrees of 8 MiB and a bit; slow kernels get less in a debug build.
+    let content: Vec<u8> = (0..17_000_000_u64)
+        .map(|at| u8::try_from(at * at % 251).unwrap())
+        .collect();
+    let large = Payload::new("threads", &content);
+    let small = Payload::new("kernels", &content[..300_000]);
+    let commit = |payload: &Payload, options: &[&str]| {
+        let mut command = coracle();
+        command.arg("commp").args(options);
+        command.args(["--json", "--verbose"]).arg(&payload.0);
+        object(&command.output().unwrap())
+    };
+    let one = commit(&large, &["--threads", "1"]);
+    assert_eq!(one["threads"], 1);
+    assert_eq!(one["payload_size"], 17_000_000);
+    let three = commit(&large, &["--threads", "3"]);
+    assert_eq!(three["threads"], 3);
+    assert_eq!(three["piece_cid_v2"], one["piece_cid_v2"]);
+    let any = commit(&small, &[]);
+    for kernel in ["portable", "reference"] {
+        let forced = commit(&small, &["--kernel", kernel]);
+        assert_eq!(forced["kernel"], kernel);
+        assert_eq!(forced["piece_cid_v2"], any["piece_cid_v2"]);
+    }
+    for wrong in [["--threads", "0"], ["--threads", "65"], ["--kernel", "md5"]] {
+        let output = coracle().arg("commp").args(wrong).arg(&small.0).output();
+        assert_eq!(output.unwrap().status.code(), Some(2), "{wrong:?}");
+    }
+}

@@ -140,7 +140,11 @@ coracle wallet sign ADDRESS HEX [--json]",
     Entry {
         name: "commp",
         about: "the piece commitment of a file",
-        usage: "coracle commp FILE|- [--json]",
+        usage: "coracle commp FILE|- [--threads N] [--kernel NAME] [--verbose] [--json]
+
+  --threads  as many as cores unless given; a file is cut into subtrees of 8 MiB
+  --kernel   as CORACLE_SHA_KERNEL
+  --verbose  also kernel, threads and seconds",
     },
     Entry {
         name: "car",

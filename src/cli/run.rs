@@ -2,6 +2,7 @@
 
 use super::{Failure, logger, settings, signals, terminal};
 use crate::config::Config;
+use crate::piece::sha256::{self, Kernel};
 use crate::provider::Provider;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,6 +18,14 @@ pub fn run(arguments: pico_args::Arguments) -> Result<(), Failure> {
     super::args::finish(arguments)?;
     let config = settings::load()?;
     logger::start(config.log);
+    if let Some(kernel) = config.sha_kernel {
+        // Nothing was hashed yet in this process.
+        let _ = sha256::choose(kernel);
+    }
+    log::info!(
+        "pieces are hashed by the kernel {}",
+        Kernel::chosen().name()
+    );
     // Everything that is written here may hold a client's credentials: only the operator reads it.
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     let executor = Arc::new(smol::Executor::new());

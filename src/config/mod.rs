@@ -27,6 +27,7 @@ pub use table::SETTINGS;
 
 use crate::filecoin::{Address, ChainEpoch, TokenAmount};
 use crate::market::FilterCommand;
+use crate::piece::sha256::Kernel;
 use cid::Cid;
 use libp2p::Multiaddr;
 use raw::Raw;
@@ -141,6 +142,8 @@ pub struct Config {
     pub keep_pieces_bytes_max: u64,
     /// Downloads at the same time.
     pub transfers_max: usize,
+    /// How pieces are hashed; None: the fastest that the processor has.
+    pub sha_kernel: Option<Kernel>,
     /// Imported files read at the same time.
     pub imports_max: usize,
     /// Where files are imported from by themselves.
@@ -267,6 +270,7 @@ impl Config {
             staging_host_percent_max: 0,
             keep_pieces_bytes_max: 0,
             transfers_max: 0,
+            sha_kernel: None,
             imports_max: 0,
             drop_folder: None,
             drop_poll: Duration::ZERO,

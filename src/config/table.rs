@@ -338,6 +338,14 @@ pub static SETTINGS: &[Setting] = &[
         |config, text| put(&mut config.transfers_max, values::count(text, 1, 64)),
     ),
     provider(
+        "CORACLE_SHA_KERNEL",
+        "auto",
+        "name",
+        "how pieces are hashed: `auto` takes the fastest that the processor has; \
+         `sha`, `avx2`, `sha2`, `portable` or `reference` force one, to compare or to get around a fault",
+        |config, text| put(&mut config.sha_kernel, values::kernel(text)),
+    ),
+    provider(
         "CORACLE_IMPORTS_MAX",
         "1",
         "number",

@@ -1,6 +1,7 @@
 //! Texts of settings → values. Every error says what would have been right.
 
 use crate::filecoin::{Address, ChainEpoch, TokenAmount};
+use crate::piece::sha256::Kernel;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -41,6 +42,22 @@ pub fn bytes(text: &str) -> Result<u64, String> {
         .and_then(|n| n.checked_add(fraction.checked_mul(unit)?.checked_div(scale)?))
         .ok_or_else(wrong)?;
     u64::try_from(total).map_err(|_| format!("{text:?} is more than 64 bits can count"))
+}
+
+/// `auto`, or the name of a kernel that this processor has.
+pub fn kernel(text: &str) -> Result<Option<Kernel>, String> {
+    let name = text.trim();
+    if name == "auto" {
+        return Ok(None);
+    }
+    if let Some(kernel) = Kernel::named(name) {
+        return Ok(Some(kernel));
+    }
+    let names: Vec<&str> = Kernel::all().into_iter().map(Kernel::name).collect();
+    let names = names.join(", ");
+    Err(format!(
+        "{text:?} is no kernel of this processor: write auto, {names}"
+    ))
 }
 
 /// A directory by its full path: what is set for one miner has no home directory to be relative to.

@@ -26,6 +26,13 @@ const QUAD_LEVEL: usize = 2;
 /// less than one digest in a thousand belongs to a level too short to fill a kernel's lanes.
 const BATCH_QUADS: usize = 512;
 
+/// The level of subtrees that are hashed on their own, and put together by [`Commp::push_subtree`]. 8 MiB of leaves are work
+/// for some milliseconds, and few enough bytes to hold one for each core.
+const SUBTREE_LEVEL: usize = 18;
+
+/// Payload bytes under a subtree that is hashed on its own.
+pub const SUBTREE_BYTES: u64 = QUAD_BYTES << (SUBTREE_LEVEL - QUAD_LEVEL);
+
 /// Levels that are kept. The node of level 58 covers 2^63 padded bytes, the last that a `u64`
 /// can name.
 const LEVELS: usize = 59;
@@ -184,6 +191,40 @@ impl Commp {
         }
     }
 
+    /// Takes a run of zeros, in a time that hardly depends on its length: the roots of subtrees of zeros are known.
+    pub fn update_zeros(&mut self, count: u64) {
+        let zeros = [0; QUAD];
+        let mut left = count;
+        let open = QUAD_BYTES.saturating_sub(self.bytes % QUAD_BYTES) % QUAD_BYTES;
+        self.update(zero_bytes(&zeros, left.min(open)));
+        left = left.saturating_sub(open);
+        self.flush();
+        while left >= QUAD_BYTES {
+            // The largest subtree that begins at this place and does not go beyond the zeros.
+            let fits = (left / QUAD_BYTES).ilog2();
+            let place = self.tree.quads.trailing_zeros();
+            let bit = fits.min(place);
+            let level = (bit as usize).saturating_add(QUAD_LEVEL);
+            let bytes = QUAD_BYTES.saturating_mul(1 << bit);
+            self.tree.add(level, zero_commitment(level));
+            self.bytes = self.bytes.saturating_add(bytes);
+            left = left.saturating_sub(bytes);
+        }
+        self.update(zero_bytes(&zeros, left));
+    }
+
+    /// Takes the root of the next subtree, whose [`SUBTREE_BYTES`] bytes were hashed elsewhere. False, with nothing
+    /// taken, unless a whole number of such subtrees was taken before.
+    pub fn push_subtree(&mut self, root: [u8; NODE]) -> bool {
+        if !self.bytes.is_multiple_of(SUBTREE_BYTES) {
+            return false;
+        }
+        self.flush();
+        self.tree.add(SUBTREE_LEVEL, root);
+        self.bytes = self.bytes.saturating_add(SUBTREE_BYTES);
+        true
+    }
+
     /// The commitment of the bytes so far at its natural size, the smallest that holds them and
     /// at least 128 bytes. More bytes may follow.
     pub fn finish(&self) -> PieceCommitment {
@@ -267,9 +308,14 @@ impl Commp {
         fr32::expand(quad, &mut leaves);
         self.batch.extend_from_slice(&leaves);
         if self.batch.len() >= BATCH_QUADS * EXPANDED {
-            self.tree.push(&self.batch);
-            self.batch.clear();
+            self.flush();
         }
+    }
+
+    /// Hashes what waits.
+    fn flush(&mut self) {
+        self.tree.push(&self.batch);
+        self.batch.clear();
     }
 
     /// The tree with the waiting batch hashed into it.
@@ -339,6 +385,22 @@ impl Tree {
         self.quads = self.quads.saturating_add(quads as u64);
     }
 
+    /// Takes the root of a complete subtree. Its place must be a multiple of its size.
+    fn add(&mut self, level: usize, root: [u8; NODE]) {
+        let quads = 1_u64 << level.saturating_sub(QUAD_LEVEL).min(63);
+        debug_assert!(self.quads.is_multiple_of(quads));
+        let mut node = root;
+        for (at, slot) in self.pending.iter_mut().enumerate().skip(level) {
+            let bit = at.saturating_sub(QUAD_LEVEL);
+            if self.quads >> bit.min(63) & 1 == 0 {
+                *slot = node;
+                break;
+            }
+            node = parent(slot, &node);
+        }
+        self.quads = self.quads.saturating_add(quads);
+    }
+
     /// The root over at least one quad, and its level.
     fn root(&self) -> ([u8; NODE], usize) {
         let last = self.quads.saturating_sub(1);
@@ -356,6 +418,12 @@ impl Tree {
         let whole = self.pending.get(height).copied().unwrap_or_default();
         (open.unwrap_or(whole), height)
     }
+}
+
+/// The first `count` of these zeros.
+fn zero_bytes(zeros: &[u8; QUAD], count: u64) -> &[u8] {
+    let count = usize::try_from(count).unwrap_or(QUAD);
+    zeros.get(..count).unwrap_or(zeros)
 }
 
 /// Appends the parents of all whole pairs of `run` to `parents`.

@@ -75,6 +75,7 @@ fn the_least_gives_the_documented_defaults() {
     assert_eq!(config.staging_host_percent_max, 0);
     assert_eq!(config.keep_pieces_bytes_max, 100 << 30);
     assert_eq!(config.transfers_max, 2);
+    assert_eq!(config.sha_kernel, None);
     assert_eq!(config.db_cache_bytes, 8 << 20);
     assert_eq!(config.private_urls, Vec::<String>::new());
     assert_eq!(config.log, log::LevelFilter::Info);
@@ -177,6 +178,7 @@ fn every_setting_reaches_its_place() {
         ("CORACLE_STAGING_HOST_PERCENT_MAX", "40"),
         ("CORACLE_KEEP_PIECES_BYTES_MAX", "0"),
         ("CORACLE_TRANSFERS_MAX", "64"),
+        ("CORACLE_SHA_KERNEL", "portable"),
         (
             "CORACLE_PRIVATE_URLS",
             "http://127.0.0.1:*/cars/, http://10.0.0.5",
@@ -217,6 +219,7 @@ fn every_setting_reaches_its_place() {
     assert_eq!(config.staging_host_percent_max, 40);
     assert_eq!(config.keep_pieces_bytes_max, 0);
     assert_eq!(config.transfers_max, 64);
+    assert_eq!(config.sha_kernel.unwrap().name(), "portable");
     assert_eq!(
         config.private_urls,
         ["http://127.0.0.1:*/cars/", "http://10.0.0.5"]
@@ -328,6 +331,7 @@ fn all_errors_come_at_once_with_their_names() {
         ("FULLNODE_API_INFO", "localhost:1234"),
         ("CORACLE_HTTP_LISTEN", "7777"),
         ("CORACLE_TRANSFERS_MAX", "0"),
+        ("CORACLE_SHA_KERNEL", "md5"),
         ("CORACLE_PRIVATE_URLS", "10.0.0.0/8"),
         ("CORACLE_PUBLISH_FEE_MAX", "-1 FIL"),
         ("CORACLE_STAGEING", "/x"),
@@ -346,6 +350,7 @@ fn all_errors_come_at_once_with_their_names() {
             "FULLNODE_API_INFO",
             "CORACLE_HTTP_LISTEN",
             "CORACLE_TRANSFERS_MAX",
+            "CORACLE_SHA_KERNEL",
             "CORACLE_PRIVATE_URLS",
             "CORACLE_PUBLISH_FEE_MAX",
         ]

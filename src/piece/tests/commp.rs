@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::super::commp::{Commp, PieceCommitment, zero_commitment};
+use super::super::commp::{Commp, PieceCommitment, SUBTREE_BYTES, zero_commitment};
 use super::super::fr32::expand;
 use super::super::saved::SaveError;
 use super::super::sha256::parent;
@@ -178,6 +178,45 @@ fn pieces_of_zeros_reach_sector_sizes() {
 }
 
 #[test]
+fn runs_of_zeros_take_no_time() {
+    // A whole piece of them, in one run and in several (spec index 2.5, vectors 8 and 9).
+    let payload = |padded: u64| padded - padded / 128;
+    let mut commp = Commp::new();
+    commp.update_zeros(payload(1 << 35));
+    let cid = "baga6ea4seaqao7s73y24kcutaosvacpdjgfe5pw76ooefnyqw4ynr3d2y6x2mpq";
+    assert_eq!(commp.finish().cid().to_string(), cid);
+    assert_eq!(commp.finish().padded_size, 1 << 35);
+    for part in [1, 126, 127, 128, 1 << 20, 12_345_678_901] {
+        commp.update_zeros(part);
+    }
+    commp.update_zeros(payload(1 << 36) - commp.bytes());
+    let cid = "baga6ea4seaqomqafu276g53zko4k23xzh4h4uecjwicbmvhsuqi7o4bhthhm4aq";
+    assert_eq!(commp.finish().cid().to_string(), cid);
+    assert_eq!(commp.finish().payload_size, payload(1 << 36));
+    // A state in the middle of them is as good as any.
+    let mut restored = Commp::restore(&commp.save()).unwrap();
+    restored.update(&[7]);
+    commp.update(&[7]);
+    assert_eq!(restored.finish(), commp.finish());
+}
+
+#[test]
+fn subtrees_of_others_make_the_same_tree() {
+    let size = usize::try_from(SUBTREE_BYTES).unwrap();
+    let payload = noise(11, size * 3 + 1000);
+    let whole = commit(&payload);
+    let mut parts = Commp::new();
+    let mut subtrees = payload.chunks_exact(size);
+    for subtree in &mut subtrees {
+        assert!(parts.push_subtree(commit(subtree).root));
+    }
+    parts.update(subtrees.remainder());
+    assert_eq!(parts.finish(), whole);
+    assert!(!parts.push_subtree([0; 32]), "not at its place");
+    assert_eq!(parts.finish(), whole);
+}
+
+#[test]
 fn extending_equals_hashing_the_zeros() {
     let payload = noise(1, 1000);
     let piece = commit(&payload);
@@ -276,7 +315,25 @@ fn the_largest_record_stays_within_its_bound() {
 }
 
 proptest! {
+
     #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn zeros_in_runs_are_zeros(parts in prop::collection::vec((0..2_000_usize, any::<bool>()), 1..12)) {
+        let (mut runs, mut plain) = (Commp::new(), Commp::new());
+        for (length, zeros) in parts {
+            if zeros {
+                runs.update_zeros(length as u64);
+                plain.update(&vec![0; length]);
+            } else {
+                let bytes = noise(length as u64, length);
+                runs.update(&bytes);
+                plain.update(&bytes);
+            }
+            prop_assert_eq!(runs.finish(), plain.finish());
+        }
+        prop_assert_eq!(runs.save(), plain.save());
+    }
 
     #[test]
     fn any_split_and_any_save_give_the_same_piece(

@@ -3,7 +3,7 @@
 use sha2::{Digest, Sha256};
 
 use super::super::fr32::expand;
-use super::super::sha256::{hash_pairs, parent};
+use super::super::sha256::{Kernel, choose, hash_pairs, parent};
 use super::{noise, unhex};
 
 /// Cuts 254-bit groups out bit by bit: the definition itself.
@@ -57,17 +57,37 @@ fn fr32_is_what_its_definition_says() {
 }
 
 #[test]
-fn kernel_agrees_with_the_one_shot_digest() {
-    for count in [0, 1, 2, 3, 4, 5, 7, 8, 9, 31, 64] {
+fn all_kernels_agree_with_the_one_shot_digest() {
+    // Runs of 4 and of 16, and everything that can be left over by them.
+    let counts = (0..70).chain([127, 128, 1023, 1024]);
+    for count in counts {
         let pairs = noise(count as u64, count * 64);
-        let mut nodes = vec![0xee; count * 32];
-        hash_pairs(&pairs, &mut nodes);
-        for (pair, node) in pairs.chunks(64).zip(nodes.chunks(32)) {
-            let mut want: [u8; 32] = Sha256::digest(pair).into();
-            want[31] &= 0x3f;
-            assert_eq!(node, want);
+        let mut want = Vec::new();
+        for pair in pairs.chunks(64) {
+            want.extend(Sha256::digest(pair));
+            *want.last_mut().unwrap() &= 0x3f;
+        }
+        for kernel in Kernel::all() {
+            let mut nodes = vec![0xee; count * 32];
+            kernel.hash_pairs(&pairs, &mut nodes);
+            assert_eq!(nodes, want, "{} of {count}", kernel.name());
         }
     }
+}
+
+#[test]
+fn a_kernel_is_known_by_its_name_and_chosen_once() {
+    let all = Kernel::all();
+    for kernel in &all {
+        assert_eq!(Kernel::named(kernel.name()), Some(*kernel));
+    }
+    assert!(all.iter().any(|kernel| kernel.name() == "portable"));
+    assert_eq!(Kernel::named("sha3"), None);
+    let chosen = Kernel::chosen();
+    assert_eq!(choose(chosen), Ok(()));
+    let other = all.into_iter().find(|kernel| *kernel != chosen).unwrap();
+    assert_eq!(choose(other), Err(chosen));
+    assert_eq!(Kernel::chosen(), chosen);
 }
 
 #[test]
