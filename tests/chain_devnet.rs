@@ -43,7 +43,10 @@ fn facts_are_those_of_the_chain() {
     assert!(!facts.publish_balance.is_zero());
     let client = &net.people().client;
     assert_eq!(chain.id_address(&client.address), Ok(client.id.clone()));
-    assert_eq!(chain.key_address(&client.id), Ok(client.address.clone()));
+    assert_eq!(
+        chain.key_address(&client.id),
+        Ok(Some(client.address.clone()))
+    );
     assert_eq!(chain.datacap(&client.address), Ok(None));
     let verified = &net.people().verified_client;
     assert!(chain.datacap(&verified.address).unwrap().is_some());

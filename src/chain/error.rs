@@ -35,6 +35,18 @@ pub enum ChainError {
 }
 
 impl ChainError {
+    /// Whether the node has understood the question and answers no; false if it has not the method, does not take the
+    /// request or has failed itself (chain-sealer-rpc A.4).
+    pub fn is_denied(&self) -> bool {
+        match self {
+            // Panicked; unparsable, malformed, unknown method, wrong parameters; not supported (Forest).
+            Self::Refused { code, .. } => {
+                !matches!(code, 0 | -32700 | -32600 | -32601 | -32602 | -32001)
+            }
+            _ => false,
+        }
+    }
+
     /// Whether the node says that there is no such actor: code 11, or Lotus' and Forest's texts where the code is the
     /// one for everything (chain-sealer-rpc A.4, B.4).
     pub fn is_actor_not_found(&self) -> bool {

@@ -10,7 +10,9 @@ use super::{
 use crate::filecoin::address::Protocol;
 use crate::filecoin::market_actor;
 use crate::filecoin::message::Message;
-use crate::filecoin::{Address, ClientDealProposal, DealProposal, Signature, TokenAmount};
+use crate::filecoin::{
+    Address, ChainEpoch, ClientDealProposal, DealProposal, Signature, TokenAmount,
+};
 use crate::rpc::{EndpointError, Limits};
 use cid::Cid;
 use std::collections::BTreeMap;
@@ -132,11 +134,15 @@ impl Chain for Lotus {
         self.node.collateral_bounds(padded_size, verified)
     }
 
-    fn key_address(&self, client: &Address) -> Result<Address, ChainError> {
-        match client.protocol() {
-            // The node would only echo them (chain-sealer-rpc B.4).
-            Protocol::Secp256k1 | Protocol::Bls | Protocol::Delegated => Ok(client.clone()),
-            Protocol::Id | Protocol::Actor => self.node.account_key(client, None),
+    fn key_address(&self, client: &Address) -> Result<Option<Address>, ChainError> {
+        if !matches!(client.protocol(), Protocol::Id | Protocol::Actor) {
+            // The node would only echo it (chain-sealer-rpc B.4).
+            return Ok(Some(client.clone()));
+        }
+        match self.node.account_key(client, None) {
+            Ok(key) => Ok(Some(key)),
+            Err(error) if error.is_denied() => Ok(None),
+            Err(error) => Err(error),
         }
     }
 
@@ -209,6 +215,10 @@ impl Chain for Lotus {
 
     fn deal_state(&self, deal_id: u64) -> Result<Option<DealState>, ChainError> {
         self.node.market_deal(deal_id)
+    }
+
+    fn allocation_expiry(&self, deal_id: u64) -> Result<Option<ChainEpoch>, ChainError> {
+        self.node.allocation_expiry(deal_id)
     }
 
     fn sign(&self, key: &Address, bytes: &[u8]) -> Result<Option<Signature>, ChainError> {

@@ -233,9 +233,9 @@ pub trait Chain: Send + Sync {
         verified: bool,
     ) -> Result<CollateralBounds, ChainError>;
 
-    /// The key address (f1, f3, f410) behind a client's address; a key address without asking the node. An error may
-    /// also mean that the client is a contract without a key (chain-sealer-rpc C.6).
-    fn key_address(&self, client: &Address) -> Result<Address, ChainError>;
+    /// The key address (f1, f3, f410) behind a client's address; a key address without asking the node. None: the node
+    /// says that there is none, so the client may be a contract (chain-sealer-rpc C.6).
+    fn key_address(&self, client: &Address) -> Result<Option<Address>, ChainError>;
 
     /// ID address of any address.
     fn id_address(&self, address: &Address) -> Result<Address, ChainError>;
@@ -287,6 +287,10 @@ pub trait Chain: Send + Sync {
 
     /// A published deal; None if the chain has none under this ID.
     fn deal_state(&self, deal_id: u64) -> Result<Option<DealState>, ChainError>;
+
+    /// Up to which epoch a sector can claim the DataCap of a published verified deal (chain-sealer-rpc B.16); None if none
+    /// is set aside for it, or a sector has claimed it.
+    fn allocation_expiry(&self, deal_id: u64) -> Result<Option<ChainEpoch>, ChainError>;
 
     /// Signs with a key of the local keystore or of the node; None if neither has it.
     fn sign(&self, key: &Address, bytes: &[u8]) -> Result<Option<Signature>, ChainError>;

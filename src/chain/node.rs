@@ -341,6 +341,18 @@ impl Node {
         answer.amount().map(Some)
     }
 
+    /// The last epoch at which a sector can claim what a published deal has set aside of its client's DataCap; None if
+    /// there is nothing set aside.
+    pub fn allocation_expiry(&self, deal_id: u64) -> Result<Option<ChainEpoch>, ChainError> {
+        const METHOD: &str = "StateGetAllocationForPendingDeal";
+        let result = self.read(METHOD, &object!([deal_id, null]))?;
+        let answer = Answer::new(METHOD, &result);
+        if answer.is_null() {
+            return Ok(None);
+        }
+        answer.get("Expiration").i64().map(Some)
+    }
+
     /// Balance of an account; zero if there is no such account.
     pub fn wallet_balance(&self, address: &Address) -> Result<TokenAmount, ChainError> {
         let result = self.read("WalletBalance", &object!([json::from_address(address)]))?;

@@ -1,7 +1,9 @@
 //! The ordered checks of a proposal (spec boost-mk12 3.1, 3.3 step 1) over facts that were gathered before.
 
 use super::Refusal;
-use crate::filecoin::market_actor::{MAX_DURATION, MAX_LABEL_BYTES, MIN_DURATION};
+use crate::filecoin::market_actor::{
+    MAX_DURATION, MAX_LABEL_BYTES, MIN_DURATION, MIN_VERIFIED_PIECE,
+};
 use crate::filecoin::piece_size::{self, PieceSizeError};
 use crate::filecoin::{Address, ChainEpoch, ClientDealProposal, DealProposal, TokenAmount, cids};
 use crate::wire::{DealParams, StorageAsk};
@@ -35,6 +37,8 @@ pub struct Facts {
     pub ask: Option<StorageAsk>,
     /// The client's escrow less what is locked.
     pub client_available: Fact<TokenAmount>,
+    /// The network's version; only looked at for a verified deal.
+    pub network_version: Fact<u64>,
     /// The client's data cap in bytes; only looked at for a verified deal. None: not a verified client.
     pub datacap: Fact<Option<TokenAmount>>,
 }
@@ -44,6 +48,9 @@ const PREFIX: &str = "failed validation: ";
 
 /// Check 1.
 const HEAD_UNKNOWN: &str = "getting chain head";
+
+/// From this network version on there is no DataCap, and with it no verified deal (FIP-0118, spec chain-sealer-rpc D.8).
+pub const VERIFIED_ENDS_AT: u64 = 29;
 
 /// Judges a proposal.
 ///
@@ -78,7 +85,7 @@ fn checks(params: &DealParams, facts: &Facts) -> Result<(), Refusal> {
     price(proposal, facts, *head)?;
     funds(proposal, facts)?;
     if proposal.verified {
-        datacap(proposal, facts)?;
+        verified(proposal, facts)?;
     }
     Ok(())
 }
@@ -256,6 +263,28 @@ fn funds(proposal: &DealProposal, facts: &Facts) -> Result<(), Refusal> {
 #[allow(clippy::arithmetic_side_effects)] // big integers do not overflow
 fn sum(a: &TokenAmount, b: &TokenAmount) -> TokenAmount {
     a + b
+}
+
+/// What the market actor and the registry of DataCap want of a verified deal beside the client's DataCap: they fail the
+/// whole publish message otherwise (spec chain-sealer-rpc D.2, D.8).
+fn verified(proposal: &DealProposal, facts: &Facts) -> Result<(), Refusal> {
+    let version = *known(&facts.network_version, "getting network version")?;
+    if version >= VERIFIED_ENDS_AT {
+        return Err(Refusal::new(
+            format!("verified deals have ended with network version {VERIFIED_ENDS_AT}"),
+            format!(
+                "verified deals have ended with network version {VERIFIED_ENDS_AT}, the chain is at {version}: there is no \
+                 DataCap any more that it could be published with; the client may propose it as an unverified one"
+            ),
+        ));
+    }
+    let size = proposal.piece_size;
+    if size < MIN_VERIFIED_PIECE {
+        return Err(Refusal::at_fault(format!(
+            "verified deal piece size {size} below minimum {MIN_VERIFIED_PIECE}"
+        )));
+    }
+    datacap(proposal, facts)
 }
 
 fn datacap(proposal: &DealProposal, facts: &Facts) -> Result<(), Refusal> {

@@ -3,7 +3,9 @@
 
 use super::actors::Call;
 use super::state::{Exit, MARKET, exit, minus, plus};
-use crate::filecoin::market_actor::{decode_add_balance, decode_withdraw, encode_withdraw_return};
+use crate::filecoin::market_actor::{
+    ALLOCATION_EPOCHS, decode_add_balance, decode_withdraw, encode_withdraw_return,
+};
 use crate::filecoin::{ChainEpoch, DealProposal, TokenAmount};
 use cid::Cid;
 use num_bigint::BigInt;
@@ -16,9 +18,6 @@ pub const FIRST_DEAL: u64 = 70_112_233;
 
 /// The number of the first allocation.
 const FIRST_ALLOCATION: u64 = 4_410_021;
-
-/// An allocation lives at most this long: 60 days of epochs.
-const MAX_ALLOCATION_LIFE: ChainEpoch = 60 * 2880;
 
 /// What a sector may last longer than its deal: 90 days of epochs.
 const TERM_MARGIN: ChainEpoch = 90 * 2880;
@@ -264,7 +263,7 @@ impl Market {
         let cap = self.datacap.entry(client).or_default();
         *cap = minus(cap, &TokenAmount::from_atto(proposal.piece_size));
         let term = proposal.duration().unwrap_or(0);
-        let last = epoch.saturating_add(MAX_ALLOCATION_LIFE);
+        let last = epoch.saturating_add(ALLOCATION_EPOCHS);
         let allocation = Allocation {
             client,
             provider,

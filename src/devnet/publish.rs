@@ -5,7 +5,7 @@ use super::actors::{Call, authenticate};
 use super::market::{client_requirement, least_collateral, malformed, total_supply};
 use super::state::{Exit, State, exit, plus};
 use crate::filecoin::market_actor::{
-    MAX_DURATION, MAX_LABEL_BYTES, MIN_DURATION, PublishReturn, decode_publish,
+    MAX_DURATION, MAX_LABEL_BYTES, MIN_DURATION, MIN_VERIFIED_PIECE, PublishReturn, decode_publish,
 };
 use crate::filecoin::{
     Address, ChainEpoch, ClientDealProposal, DealProposal, TokenAmount, cids, piece_size,
@@ -13,9 +13,6 @@ use crate::filecoin::{
 use cid::Cid;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-
-/// The smallest piece that DataCap can be spent on: 1 MiB.
-const MIN_VERIFIED_PIECE: u64 = 1 << 20;
 
 /// Why one deal of a batch was left out (spec D.2).
 #[derive(Debug, Clone, PartialEq, Eq)]

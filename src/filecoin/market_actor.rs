@@ -16,6 +16,10 @@ pub const AUTHENTICATE_MESSAGE: u64 = 2_643_134_072;
 pub const MIN_DURATION: i64 = 518_400;
 /// The longest deal in epochs: 1278 days.
 pub const MAX_DURATION: i64 = 3_680_640;
+/// The smallest padded piece of a verified deal: the least allocation of the registry of DataCap.
+pub const MIN_VERIFIED_PIECE: u64 = 1 << 20;
+/// An allocation of DataCap that no sector has claimed expires so many epochs after publication: 60 days.
+pub const ALLOCATION_EPOCHS: i64 = 172_800;
 /// The longest label of a deal in bytes.
 pub const MAX_LABEL_BYTES: usize = 256;
 /// The largest price per epoch and the largest client collateral, in FIL: all there will ever be.

@@ -72,7 +72,7 @@ impl Handle {
         judge::transfer_size(params)?;
         // A contract that authenticated itself has no key behind its address.
         let client = signed.proposal.client.clone();
-        let key = gathered.key.unwrap_or(client);
+        let key = gathered.key.ok().flatten().unwrap_or(client);
         let client_id = gathered
             .client_id
             .map_err(|why| Refusal::server_error("looking up the client's ID address", &why))?;

@@ -52,8 +52,8 @@ type Late = Shared<BoxFuture<'static, ()>>;
 /// Facts about a proposal, and what of them the deal's record keeps.
 pub(super) struct Gathered {
     pub facts: Facts,
-    /// The key behind the client's address.
-    pub key: Fact<Address>,
+    /// The key behind the client's address; None if the chain says that there is none.
+    pub key: Fact<Option<Address>>,
     /// The client's ID address.
     pub client_id: Fact<Address>,
 }
@@ -110,6 +110,11 @@ impl Bench {
         lock(&self.snapshot).fresh_head((self.parts.now)(), self.poll_millis())
     }
 
+    /// The network's version, unless it was read too long ago.
+    fn network_version(&self) -> Fact<u64> {
+        lock(&self.snapshot).fresh_version((self.parts.now)())
+    }
+
     /// Asks everything at the same time, under one deadline.
     pub(super) async fn gather(&self, signed: &ClientDealProposal) -> Gathered {
         let now = (self.parts.now)();
@@ -155,6 +160,7 @@ impl Bench {
                 collateral_min,
                 ask: self.asks.terms(&proposal.provider),
                 client_available,
+                network_version: self.network_version(),
                 datacap,
             },
             key,
@@ -162,45 +168,40 @@ impl Bench {
         }
     }
 
-    /// The key address of a client.
-    async fn key(&self, client: &Address, late: &Late) -> Fact<Address> {
+    /// The key address of a client; None if the chain says that there is none.
+    async fn key(&self, client: &Address, late: &Late) -> Fact<Option<Address>> {
         if matches!(client.protocol(), Protocol::Secp256k1 | Protocol::Bls) {
-            return Ok(client.clone());
+            return Ok(Some(client.clone()));
         }
         let client = client.clone();
         self.ask_chain(late, move |parts| parts.chain.key_address(&client))
             .await
     }
 
+    /// Checks the signature by the kind of its client (spec chain-sealer-rpc C.6).
     async fn verdict(
         &self,
         signed: &ClientDealProposal,
-        key: &Fact<Address>,
+        key: &Fact<Option<Address>>,
         late: &Late,
     ) -> Verdict {
-        let contract = match key {
-            Ok(key) => (key.protocol() == Protocol::Delegated).then(|| key.clone()),
-            // It may still be a contract that has no key (spec chain-sealer-rpc C.6).
-            Err(_) if signed.proposal.client.protocol() != Protocol::Id => {
-                Some(signed.proposal.client.clone())
-            }
-            Err(why) => return Verdict::Unknown(why.clone()),
-        };
         let bytes = signed.proposal.encode();
         let signature = signed.signature.clone();
-        let valid = if let Some(contract) = contract {
-            self.ask_chain(late, move |parts| {
-                parts.chain.authenticate(&contract, &signature, &bytes)
-            })
-            .await
-        } else if let Ok(key) = key.clone() {
-            let checked = self
-                .threads
-                .checks
-                .run(move || signature.verify(&key, &bytes));
-            within(late, async { checked.await.map_err(busy) }).await
-        } else {
-            return Verdict::Invalid;
+        let valid = match signer(&signed.proposal.client, key) {
+            Signer::Unknown(why) => Err(why),
+            Signer::Contract(contract) => {
+                self.ask_chain(late, move |parts| {
+                    parts.chain.authenticate(&contract, &signature, &bytes)
+                })
+                .await
+            }
+            Signer::Key(key) => {
+                let checked = self
+                    .threads
+                    .checks
+                    .run(move || signature.verify(&key, &bytes));
+                within(late, async { checked.await.map_err(busy) }).await
+            }
         };
         match valid {
             Ok(true) => Verdict::Valid,
@@ -251,6 +252,30 @@ impl Bench {
             }
         })
         .await
+    }
+}
+
+/// Who says whether a proposal's signature is good.
+#[derive(Debug, PartialEq, Eq)]
+enum Signer {
+    /// This key: the signature is checked here.
+    Key(Address),
+    /// The actor at this address: it is asked to authenticate the proposal.
+    Contract(Address),
+    /// The chain did not say: why, for the log.
+    Unknown(String),
+}
+
+/// Who signs for a client. Without a key behind its address it may still be a contract; and what has a delegated address
+/// has no key that a signature could be checked with here, an Ethereum account included (spec chain-sealer-rpc C.6).
+fn signer(client: &Address, key: &Fact<Option<Address>>) -> Signer {
+    match key {
+        Ok(Some(key)) if key.protocol() == Protocol::Delegated => Signer::Contract(key.clone()),
+        Ok(Some(key)) => Signer::Key(key.clone()),
+        Ok(None) => Signer::Contract(client.clone()),
+        // A delegated address is asked itself, whatever is behind it.
+        Err(_) if client.protocol() == Protocol::Delegated => Signer::Contract(client.clone()),
+        Err(why) => Signer::Unknown(why.clone()),
     }
 }
 

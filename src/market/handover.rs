@@ -187,6 +187,9 @@ fn add_piece(
     if let Err(flaw) = check_data(deal, files, parts.disk.as_ref()) {
         return failed(Class::Manual, flaw.what());
     }
+    if let Some(flaw) = unclaimable(deal, deal_id, parts) {
+        return failed(Class::Manual, flaw);
+    }
     let file = data_file(deal, files);
     let piece = Handover {
         deal: deal.uuid,
@@ -212,6 +215,31 @@ fn add_piece(
                 deal.proposal().piece_cid
             ),
         ),
+    }
+}
+
+/// Why no sector can claim a verified deal's DataCap any more, in which case nothing can make the deal active; none if one
+/// can, as far as the chain tells. That it cannot be asked is no reason to wait: the sealer asks as well.
+fn unclaimable(deal: &Deal, deal_id: u64, parts: &Parts) -> Option<String> {
+    if !deal.proposal().verified {
+        return None;
+    }
+    let asked = parts.chain.allocation_expiry(deal_id);
+    match asked.and_then(|until| Ok((until, parts.chain.head()?.epoch))) {
+        Ok((None, _)) => Some(format!(
+            "no DataCap is set aside on chain for chain deal {deal_id}, so no sector can make it active: \
+             see what became of the client's allocation"
+        )),
+        Ok((Some(until), head)) if head > until => Some(format!(
+            "its DataCap could be claimed until epoch {until}, at most 60 days after its publication, so no sector \
+             can make it active any more; current chain height: {head}"
+        )),
+        Ok(_) => None,
+        Err(error) => {
+            let uuid = deal.uuid;
+            log::warn!("deal {uuid}: the allocation of its DataCap is not known: {error}");
+            None
+        }
     }
 }
 

@@ -28,6 +28,8 @@ pub struct SectorsView {
 pub struct Snapshot {
     /// Height of the head and when it was read.
     pub head: Option<(ChainEpoch, Millis)>,
+    /// The network's version and when it was read.
+    pub network_version: Option<(u64, Millis)>,
     /// The miners; what could not be read keeps its last value and age.
     pub miners: BTreeMap<Address, MinerView>,
     /// The sectors of those miners that have an external filter: nothing else asks for them.
@@ -42,7 +44,24 @@ const POLLS_OLD_MAX: u64 = 4;
 /// A view younger than this always counts: one slow answer must not refuse proposals.
 const AGE_ALWAYS_GOOD: Millis = 120_000;
 
+/// The network's version is asked for this often: it changes a few times a year, at an epoch that is known for weeks.
+const VERSION_EVERY: Millis = 600_000;
+
+/// A version that was read longer ago does not count: half an hour without an answer is a node that does not answer.
+const VERSION_AGE_MAX: Millis = 1_800_000;
+
 impl Snapshot {
+    /// The network's version, unless it was read too long ago.
+    ///
+    /// # Errors
+    /// Why there is none, for the log.
+    pub fn fresh_version(&self, now: Millis) -> Result<u64, String> {
+        match self.network_version {
+            Some((version, at)) if now.abs_diff(at) <= VERSION_AGE_MAX => Ok(version),
+            _ => Err(self.why()),
+        }
+    }
+
     /// The head, unless it was read too long ago.
     ///
     /// # Errors
@@ -111,6 +130,13 @@ pub(super) fn look(
     match chain.head() {
         Ok(head) => last.head = Some((head.epoch, now())),
         Err(error) => return failed(last, &error),
+    }
+    let known = last.network_version;
+    if known.is_none_or(|(_, at)| now().abs_diff(at) >= VERSION_EVERY) {
+        match chain.network_version() {
+            Ok(version) => last.network_version = Some((version, now())),
+            Err(error) => last = failed(last, &error),
+        }
     }
     for miner in miners {
         match chain.provider_facts(miner) {

@@ -144,11 +144,63 @@ fn key_addresses_answer_for_themselves() {
     let chain = lotus(&server);
     let bls = SecretKey::bls(&[5; 32]).unwrap().address();
     for own in [&expected, &bls] {
-        assert_eq!(chain.key_address(own).as_ref(), Ok(own));
+        assert_eq!(chain.key_address(own), Ok(Some(own.clone())));
     }
     assert!(server.seen().is_empty());
-    assert_eq!(chain.key_address(&id(5678)), Ok(expected));
+    assert_eq!(chain.key_address(&id(5678)), Ok(Some(expected)));
     assert_eq!(server.seen().len(), 1);
+}
+
+#[test]
+fn no_key_is_an_answer_and_no_answer_is_none() {
+    let told = |status: u16, code: i64, text: &'static str| {
+        let server = node(move |_, _| Reply::Error(status, code, text));
+        lotus(&server).key_address(&id(5678))
+    };
+    // Lotus, Forest, Venus: an actor without a key, and no such actor.
+    for (code, text) in [
+        (
+            1,
+            "failed to get account actor state for f05678: unknown actor code",
+        ),
+        (1, "failed to find actor: actor not found"),
+        (11, "actor not found"),
+        (-32603, "internal"),
+    ] {
+        assert_eq!(told(200, code, text), Ok(None), "{code}");
+    }
+    // The question was not understood, or the node has come to harm over it.
+    for (status, code) in [
+        (500, 0),
+        (500, -32700),
+        (400, -32600),
+        (500, -32601),
+        (500, -32602),
+        (200, -32001),
+    ] {
+        let answer = told(status, code, "no");
+        assert!(
+            matches!(answer, Err(ChainError::Refused { .. })),
+            "{code}: {answer:?}"
+        );
+    }
+    let stale = node(|_, _| Reply::text(401, ""));
+    assert_eq!(
+        lotus(&stale).key_address(&id(5678)),
+        Err(ChainError::Unauthorized)
+    );
+    let broken = node(|_, _| Reply::text(502, "<html>"));
+    let answer = lotus(&broken).key_address(&id(5678));
+    assert!(
+        matches!(answer, Err(ChainError::Unreachable(_))),
+        "{answer:?}"
+    );
+    let garbled = node(|_, _| Reply::Result(json!(7)));
+    let answer = lotus(&garbled).key_address(&id(5678));
+    assert!(
+        matches!(answer, Err(ChainError::Malformed(_))),
+        "{answer:?}"
+    );
 }
 
 #[test]

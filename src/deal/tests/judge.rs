@@ -15,6 +15,14 @@ fn proposal(params: &mut DealParams) -> &mut DealProposal {
     &mut params.proposal.as_mut().expect("a proposal").proposal
 }
 
+/// Makes the sample the smallest verified deal, for the price that it offers.
+fn verified(params: &mut DealParams, facts: &mut Facts) {
+    let proposal = proposal(params);
+    (proposal.verified, proposal.piece_size) = (true, 1 << 20);
+    facts.ask.as_mut().expect("set").verified_price = atto(97_656);
+    facts.datacap = Ok(Some(atto(1 << 20)));
+}
+
 /// What the client is told; empty if the proposal passes.
 fn verdict(fault: Fault) -> String {
     let (mut params, mut facts) = (params(), facts());
@@ -107,8 +115,8 @@ fn faults() -> Vec<(Fault, &'static str)> {
             "storage price per epoch less than asking price: 8 < 95",
         ),
         (
-            |_, facts| facts.ask.as_mut().expect("set").min_piece_size = 4_096,
-            "piece size less than minimum required size: 2048 < 4096",
+            |_, facts| facts.ask.as_mut().expect("set").min_piece_size = 4 << 20,
+            "piece size less than minimum required size: 2048 < 4194304",
         ),
         (
             |_, facts| facts.ask.as_mut().expect("set").max_piece_size = 1_024,
@@ -124,24 +132,45 @@ fn faults() -> Vec<(Fault, &'static str)> {
         ),
         (
             |params, facts| {
-                proposal(params).verified = true;
+                verified(params, facts);
+                facts.network_version = Err("time-out".to_owned());
+            },
+            "server error: getting network version",
+        ),
+        (
+            |params, facts| {
+                verified(params, facts);
+                facts.network_version = Ok(29);
+            },
+            "verified deals have ended with network version 29",
+        ),
+        (
+            |params, facts| {
+                verified(params, facts);
+                proposal(params).piece_size = 1 << 19;
+            },
+            "verified deal piece size 524288 below minimum 1048576",
+        ),
+        (
+            |params, facts| {
+                verified(params, facts);
                 facts.datacap = Err("time-out".to_owned());
             },
             "server error: getting verified datacap",
         ),
         (
             |params, facts| {
-                proposal(params).verified = true;
+                verified(params, facts);
                 facts.datacap = Ok(None);
             },
             "client is not a verified client",
         ),
         (
             |params, facts| {
-                proposal(params).verified = true;
-                facts.datacap = Ok(Some(atto(2_047)));
+                verified(params, facts);
+                facts.datacap = Ok(Some(atto((1 << 20) - 1)));
             },
-            "verified deal DataCap 2047 too small for proposed piece size 2048",
+            "verified deal DataCap 1048575 too small for proposed piece size 1048576",
         ),
     ]
 }
@@ -354,20 +383,19 @@ fn the_price_is_rounded_down() {
         proposal(params).price_per_epoch = atto(0);
     };
     check(free, "");
-    let verified: Fault = |params, facts| {
-        proposal(params).verified = true;
-        proposal(params).price_per_epoch = atto(9);
-        facts.datacap = Ok(Some(atto(1_i64 << 40)));
+    // A verified deal has a price of its own: 97,656 × 2^20 / 2^30 = 95.36…
+    let right: Fault = |params, facts| {
+        verified(params, facts);
+        proposal(params).price_per_epoch = atto(95);
     };
-    check(verified, "");
-    let verified_cheap: Fault = |params, facts| {
-        proposal(params).verified = true;
-        proposal(params).price_per_epoch = atto(8);
-        facts.datacap = Ok(Some(atto(1_i64 << 40)));
+    check(right, "");
+    let cheap: Fault = |params, facts| {
+        verified(params, facts);
+        proposal(params).price_per_epoch = atto(94);
     };
     check(
-        verified_cheap,
-        "storage price per epoch less than asking price: 8 < 9",
+        cheap,
+        "storage price per epoch less than asking price: 94 < 95",
     );
 }
 
@@ -421,14 +449,71 @@ fn the_client_needs_fee_and_collateral_to_the_last_atto() {
 
 #[test]
 fn datacap_may_be_used_up() {
-    // Edge case 46.
-    let exact: Fault = |params, facts| {
-        proposal(params).verified = true;
-        facts.datacap = Ok(Some(atto(2_048)));
-    };
-    check(exact, "");
+    // Edge case 46: padded bytes, to the last one.
+    check(verified, "");
     // An unverified deal does not look at it.
     check(|_, facts| facts.datacap = Err("away".to_owned()), "");
+}
+
+#[test]
+fn verified_deals_end_with_network_version_29_and_others_do_not() {
+    let at = |version: u64, is_verified: bool| {
+        let (mut params, mut facts) = (params(), facts());
+        if is_verified {
+            verified(&mut params, &mut facts);
+        }
+        facts.network_version = Ok(version);
+        judge(&params, &facts)
+    };
+    for version in [17, 27, 28] {
+        assert_eq!(at(version, true), Ok(()));
+    }
+    for version in [29, 30, u64::MAX] {
+        let refusal = at(version, true).unwrap_err();
+        assert_eq!(
+            refusal.client(),
+            "failed validation: verified deals have ended with network version 29"
+        );
+        let log = refusal.log();
+        assert!(
+            log.contains(&format!("the chain is at {version}: there is no DataCap")),
+            "{log}"
+        );
+        assert_eq!(at(version, false), Ok(()));
+    }
+    // Which version it is does not matter to others, known or not.
+    check(
+        |_, facts| facts.network_version = Err("away".to_owned()),
+        "",
+    );
+    let (mut params, mut facts) = (params(), facts());
+    verified(&mut params, &mut facts);
+    facts.network_version = Err("connection refused".to_owned());
+    let refusal = judge(&params, &facts).unwrap_err();
+    assert!(
+        refusal
+            .log()
+            .contains("getting network version: connection refused")
+    );
+    assert!(!refusal.client().contains("refused"));
+}
+
+#[test]
+fn a_verified_piece_has_a_mebibyte_at_least() {
+    check(verified, "");
+    for size in [128_u64, 2_048, 1 << 19] {
+        let (mut params, mut facts) = (params(), facts());
+        verified(&mut params, &mut facts);
+        let ask = facts.ask.as_mut().expect("set");
+        (ask.min_piece_size, ask.price) = (128, atto(0));
+        proposal(&mut params).piece_size = size;
+        assert_eq!(
+            text(&params, &facts),
+            format!("failed validation: verified deal piece size {size} below minimum 1048576")
+        );
+        proposal(&mut params).verified = false;
+        assert_eq!(text(&params, &facts), "");
+    }
 }
 
 #[test]

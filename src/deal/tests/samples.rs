@@ -103,6 +103,7 @@ pub fn facts() -> Facts {
         collateral_min: Ok(atto(COLLATERAL_MIN)),
         ask: Some(ask()),
         client_available: Ok(atto(cost)),
+        network_version: Ok(28),
         datacap: Ok(None),
     }
 }

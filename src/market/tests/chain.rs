@@ -26,6 +26,15 @@ pub struct State {
     pub away: bool,
     /// No client has a key behind its address.
     pub contracts: bool,
+    /// Whether there is a key is not answered.
+    pub mute_keys: bool,
+    /// Up to when the DataCap of verified deals can be claimed; none is set aside without it.
+    pub allocation_expiry: Option<i64>,
+    /// Contracts do not hold anything for their signature.
+    pub disowned: bool,
+    pub network_version: u64,
+    /// Of every client, in bytes.
+    pub datacap: Option<i64>,
     /// Clients have no funds left.
     pub poor: bool,
     /// Questions about clients wait while this is set.
@@ -99,6 +108,8 @@ impl MemoryChain {
         Self(Mutex::new(State {
             head: HEAD,
             escrow: 1_000_000,
+            network_version: 28,
+            allocation_expiry: Some(HEAD + 172_800),
             publish_balance: i64::MAX,
             ..State::default()
         }))
@@ -126,7 +137,7 @@ impl Chain for MemoryChain {
     }
 
     fn network_version(&self) -> Answer<u64> {
-        self.here().map(|_| 25)
+        self.here().map(|state| state.network_version)
     }
 
     fn provider_facts(&self, _: &Address) -> Answer<ProviderFacts> {
@@ -147,12 +158,13 @@ impl Chain for MemoryChain {
         })
     }
 
-    fn key_address(&self, client: &Address) -> Answer<Address> {
+    fn key_address(&self, client: &Address) -> Answer<Option<Address>> {
         let state = self.here()?;
         match client.protocol() {
-            _ if state.contracts => Err(ChainError::Unreachable("it is no account".to_owned())),
-            Protocol::Id => Ok(client_key().address()),
-            _ => Ok(client.clone()),
+            _ if state.mute_keys => Err(ChainError::Unreachable("it does not say".to_owned())),
+            _ if state.contracts => Ok(None),
+            Protocol::Id => Ok(Some(client_key().address())),
+            _ => Ok(Some(client.clone())),
         }
     }
 
@@ -172,13 +184,13 @@ impl Chain for MemoryChain {
     }
 
     fn datacap(&self, _: &Address) -> Answer<Option<TokenAmount>> {
-        self.here().map(|_| None)
+        self.here().map(|state| state.datacap.map(atto))
     }
 
     fn authenticate(&self, _: &Address, _: &Signature, _: &[u8]) -> Answer<bool> {
         self.here().map(|mut state| {
             state.authenticated += 1;
-            true
+            !state.disowned
         })
     }
 
@@ -284,6 +296,10 @@ impl Chain for MemoryChain {
         }
         state.deal_state_failures.pop().map_or(Ok(()), Err)?;
         Ok(state.active.get(&deal_id).cloned())
+    }
+
+    fn allocation_expiry(&self, _: u64) -> Answer<Option<i64>> {
+        self.here().map(|state| state.allocation_expiry)
     }
 
     fn sign(&self, key: &Address, bytes: &[u8]) -> Answer<Option<Signature>> {

@@ -6,7 +6,7 @@
 //!
 //! | stage | condition | reference | ours, and why it differs |
 //! |---|---|---|---|
-//! | any | panic | manual, `caught panic in deal execution: …` | the process ends and the next start resumes: a half-dead process is worse; `tests/kill*.rs` |
+//! | any | panic | manual, `caught panic in deal execution: …` | the process ends and the next start resumes: a half-dead process is worse; `a_panic_ends_what_is_shipped`, and `tests/kill` for the next start |
 //! | queue | operator cancelled | fatal, `Cancelled` | the same; `ends::edge_71_…` and `ends::a_cancelled_deal_in_the_queue_never_begins` |
 //! | queue | shutdown | auto, `boost shutdown while waiting to start transfer …` | nothing is recorded: a stop is no failure; `retries::a_stop_is_no_failure` |
 //! | queue | other | fatal | does not exist: a place in a queue cannot fail |
@@ -141,6 +141,19 @@ fn publishing_and_confirming() {
 #[test]
 fn handing_over_keeping_and_sealing() {
     check(handovers());
+}
+
+#[test]
+fn a_panic_ends_what_is_shipped() {
+    // The profile of the shipped binary makes its own what it does not name.
+    let profiles = include_str!("../../../Cargo.toml");
+    let section = |name: &str| {
+        let (_, after) = profiles.split_once(&format!("[profile.{name}]\n")).unwrap();
+        after.split("\n[").next().unwrap()
+    };
+    assert!(section("release").contains("panic = \"abort\""));
+    let shipped = section("dist");
+    assert!(shipped.contains("inherits = \"release\"") && !shipped.contains("panic"));
 }
 
 #[test]

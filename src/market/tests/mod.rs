@@ -4,6 +4,7 @@ mod answers;
 mod asks;
 mod chain;
 mod classes;
+mod clients;
 mod crash;
 mod crowd;
 mod data;

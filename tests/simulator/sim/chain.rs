@@ -313,7 +313,7 @@ impl Chain for MemoryChain {
     }
 
     fn network_version(&self) -> Answer<u64> {
-        self.here().map(|()| 25)
+        self.here().map(|()| 28)
     }
 
     fn provider_facts(&self, miner: &Address) -> Answer<ProviderFacts> {
@@ -341,9 +341,9 @@ impl Chain for MemoryChain {
         })
     }
 
-    fn key_address(&self, client: &Address) -> Answer<Address> {
+    fn key_address(&self, client: &Address) -> Answer<Option<Address>> {
         self.here()?;
-        self.back(client.clone())
+        self.back(Some(client.clone()))
     }
 
     fn id_address(&self, _: &Address) -> Answer<Address> {
@@ -460,6 +460,11 @@ impl Chain for MemoryChain {
             })
         };
         self.back(found)
+    }
+
+    fn allocation_expiry(&self, _: u64) -> Answer<Option<i64>> {
+        self.here()?;
+        self.back(Some(i64::MAX))
     }
 
     fn sign(&self, _: &Address, _: &[u8]) -> Answer<Option<Signature>> {

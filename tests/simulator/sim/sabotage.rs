@@ -102,7 +102,7 @@ impl Chain for ForgetfulChain {
         self.chain.collateral_bounds(size, verified)
     }
 
-    fn key_address(&self, client: &Address) -> std::result::Result<Address, ChainError> {
+    fn key_address(&self, client: &Address) -> std::result::Result<Option<Address>, ChainError> {
         self.chain.key_address(client)
     }
 
@@ -157,6 +157,10 @@ impl Chain for ForgetfulChain {
 
     fn deal_state(&self, deal_id: u64) -> std::result::Result<Option<DealState>, ChainError> {
         self.chain.deal_state(deal_id)
+    }
+
+    fn allocation_expiry(&self, deal_id: u64) -> std::result::Result<Option<i64>, ChainError> {
+        self.chain.allocation_expiry(deal_id)
     }
 
     fn sign(

@@ -5,6 +5,7 @@ use super::{Class, Row};
 use crate::chain::ChainError;
 use crate::deal::Checkpoint;
 use crate::deal::tests::samples::{self, uuid};
+use crate::filecoin::Address;
 use crate::sealer::SealerError;
 use crate::wire::DealParams;
 use std::path::PathBuf;
@@ -22,6 +23,16 @@ fn on(_: &World) {}
 fn at_url(world: &World, url: &str) -> (DealParams, Option<PathBuf>) {
     let mut params = world.online(1);
     params.transfer.params = samples::transfer_params(url);
+    (params, None)
+}
+
+/// An online deal of a contract client.
+fn of_a_contract(world: &World) -> (DealParams, Option<PathBuf>) {
+    let mut params = world.online(1);
+    let mut proposal = params.proposal.expect("there is one").proposal;
+    let contract = [[4, 10].as_slice(), &[7; 20]].concat();
+    proposal.client = Address::from_bytes(&contract).expect("an f410 address");
+    params.proposal = Some(samples::sign(proposal));
     (params, None)
 }
 
@@ -215,7 +226,7 @@ pub fn transfers() -> Vec<Row> {
 
 pub fn publications() -> Vec<Row> {
     use Checkpoint::Transferred;
-    use Class::{Auto, Manual};
+    use Class::{Auto, Fatal, Manual};
     let text = "recoverable error to publish deal 01010101-0101-0101-0101-010101010101: ";
     let confirm = "wait for confirmation of publish message ";
     vec![
@@ -257,6 +268,30 @@ pub fn publications() -> Vec<Row> {
                 "the simulated message fails",
                 Manual,
                 Manual,
+                Transferred,
+                text,
+            )
+        },
+        Row {
+            proposal: of_a_contract,
+            prepare: |world| world.chain.state().objected = vec![start(1)],
+            ..row(
+                "the simulated message of an f4 client fails",
+                Fatal,
+                Manual,
+                Transferred,
+                text,
+            )
+        },
+        Row {
+            proposal: of_a_contract,
+            prepare: |world| {
+                publish_failure(world, ChainError::Unreachable("time-out".to_owned()));
+            },
+            ..row(
+                "the node is away, with a deal of an f4 client",
+                Fatal,
+                Auto,
                 Transferred,
                 text,
             )
