@@ -213,14 +213,16 @@ fn edge_45_the_client_needs_what_it_owes_to_the_last_atto() {
 fn edge_46_data_cap_may_be_used_up() {
     let with = |datacap: Option<i64>| {
         judged(|proposal, facts| {
-            proposal.verified = true;
+            // The smallest piece that may be verified.
+            (proposal.verified, proposal.piece_size) = (true, 1 << 20);
+            facts.ask.as_mut().expect("set").verified_price = atto(0);
             facts.datacap = Ok(datacap.map(atto));
         })
     };
-    assert_eq!(with(Some(2_048)), "");
+    assert_eq!(with(Some(1_048_576)), "");
     assert_eq!(
-        with(Some(2_047)),
-        "verified deal DataCap 2047 too small for proposed piece size 2048"
+        with(Some(1_048_575)),
+        "verified deal DataCap 1048575 too small for proposed piece size 1048576"
     );
     assert_eq!(with(None), "client is not a verified client");
 }

@@ -11,12 +11,12 @@ use cid::multihash::Multihash;
 /// Breaks one thing.
 type Fault = fn(&mut DealParams, &mut Facts);
 
-fn proposal(params: &mut DealParams) -> &mut DealProposal {
+pub(super) fn proposal(params: &mut DealParams) -> &mut DealProposal {
     &mut params.proposal.as_mut().expect("a proposal").proposal
 }
 
 /// Makes the sample the smallest verified deal, for the price that it offers.
-fn verified(params: &mut DealParams, facts: &mut Facts) {
+pub(super) fn verified(params: &mut DealParams, facts: &mut Facts) {
     let proposal = proposal(params);
     (proposal.verified, proposal.piece_size) = (true, 1 << 20);
     facts.ask.as_mut().expect("set").verified_price = atto(97_656);
@@ -30,7 +30,7 @@ fn verdict(fault: Fault) -> String {
     text(&params, &facts)
 }
 
-fn text(params: &DealParams, facts: &Facts) -> String {
+pub(super) fn text(params: &DealParams, facts: &Facts) -> String {
     match judge(params, facts) {
         Ok(()) => String::new(),
         Err(refusal) => refusal.client().to_owned(),
@@ -453,67 +453,6 @@ fn datacap_may_be_used_up() {
     check(verified, "");
     // An unverified deal does not look at it.
     check(|_, facts| facts.datacap = Err("away".to_owned()), "");
-}
-
-#[test]
-fn verified_deals_end_with_network_version_29_and_others_do_not() {
-    let at = |version: u64, is_verified: bool| {
-        let (mut params, mut facts) = (params(), facts());
-        if is_verified {
-            verified(&mut params, &mut facts);
-        }
-        facts.network_version = Ok(version);
-        judge(&params, &facts)
-    };
-    for version in [17, 27, 28] {
-        assert_eq!(at(version, true), Ok(()));
-    }
-    for version in [29, 30, u64::MAX] {
-        let refusal = at(version, true).unwrap_err();
-        assert_eq!(
-            refusal.client(),
-            "failed validation: verified deals have ended with network version 29"
-        );
-        let log = refusal.log();
-        assert!(
-            log.contains(&format!("the chain is at {version}: there is no DataCap")),
-            "{log}"
-        );
-        assert_eq!(at(version, false), Ok(()));
-    }
-    // Which version it is does not matter to others, known or not.
-    check(
-        |_, facts| facts.network_version = Err("away".to_owned()),
-        "",
-    );
-    let (mut params, mut facts) = (params(), facts());
-    verified(&mut params, &mut facts);
-    facts.network_version = Err("connection refused".to_owned());
-    let refusal = judge(&params, &facts).unwrap_err();
-    assert!(
-        refusal
-            .log()
-            .contains("getting network version: connection refused")
-    );
-    assert!(!refusal.client().contains("refused"));
-}
-
-#[test]
-fn a_verified_piece_has_a_mebibyte_at_least() {
-    check(verified, "");
-    for size in [128_u64, 2_048, 1 << 19] {
-        let (mut params, mut facts) = (params(), facts());
-        verified(&mut params, &mut facts);
-        let ask = facts.ask.as_mut().expect("set");
-        (ask.min_piece_size, ask.price) = (128, atto(0));
-        proposal(&mut params).piece_size = size;
-        assert_eq!(
-            text(&params, &facts),
-            format!("failed validation: verified deal piece size {size} below minimum 1048576")
-        );
-        proposal(&mut params).verified = false;
-        assert_eq!(text(&params, &facts), "");
-    }
 }
 
 #[test]

@@ -21,6 +21,7 @@ mod step;
 mod sums;
 mod terms;
 mod verbs;
+mod verified;
 mod wait;
 mod walk;
 mod wishes;
