@@ -67,6 +67,13 @@ pub struct MarketBalance {
     pub locked: TokenAmount,
 }
 
+impl MinerInfo {
+    /// Whether this ID address is the owner, the worker or a control address: they may publish deals.
+    pub fn is_own(&self, id: &Address) -> bool {
+        *id == self.worker || *id == self.owner || self.controls.contains(id)
+    }
+}
+
 impl MarketBalance {
     /// What new deals may use.
     #[allow(clippy::arithmetic_side_effects)] // numbers without a width

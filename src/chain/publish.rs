@@ -93,13 +93,17 @@ impl Lotus {
     ) -> Result<Vec<Address>, ChainError> {
         let mut candidates = Vec::new();
         if let Some(configured) = self.publish_wallet(miner, at)? {
-            let id = self.node.lookup_id(configured, at)?;
-            if id == info.worker || id == info.owner || info.controls.contains(&id) {
-                candidates.push(id);
-            } else {
-                self.node.warn_once(format!(
+            let id = match self.node.lookup_id(configured, at) {
+                Ok(id) => Some(id),
+                // Nobody has ever sent it anything: it is nobody's.
+                Err(error) if error.is_actor_not_found() => None,
+                Err(error) => return Err(error),
+            };
+            match id.filter(|id| info.is_own(id)) {
+                Some(id) => candidates.push(id),
+                None => self.node.warn_once(format!(
                     "{configured} is no control, worker or owner address of {miner}: it cannot publish"
-                ));
+                )),
             }
         }
         for own in [&info.worker, &info.owner] {

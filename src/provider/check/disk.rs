@@ -264,7 +264,7 @@ fn linked(path: &Path, staging: &Path) -> Result<(), String> {
         return Ok(());
     }
     Err(format!(
-        "{} is on another file system than {}, and pieces are linked, not copied",
+        "{} and {} would be on different file systems, and pieces are linked, not copied",
         path.display(),
         staging.display()
     ))

@@ -43,9 +43,9 @@ pub(super) fn look(chain: &Lotus, miner: &MinerConfig) -> Result<Look, ChainErro
     let configured_is_own = match &miner.publish_wallet {
         None => None,
         Some(wallet) => match node.lookup_id(wallet, at) {
-            Ok(id) => Some(id == info.worker || id == info.owner || info.controls.contains(&id)),
+            Ok(id) => Some(info.is_own(&id)),
             // An address that the chain has never seen is nobody's.
-            Err(ChainError::Refused { .. }) => Some(false),
+            Err(error) if error.is_actor_not_found() => Some(false),
             Err(error) => return Err(error),
         },
     };

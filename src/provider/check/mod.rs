@@ -122,7 +122,7 @@ fn first_round(
     let mut jobs: Vec<Job<Part>> = Vec::new();
     let (own, known) = (Arc::clone(config), running.cloned());
     jobs.push(Box::new(move || {
-        let mut findings = cpu::look();
+        let mut findings = cpu::look(&own);
         findings.extend(keys::look(&own));
         findings.extend(disk::look(&own, known.as_ref()));
         Part::Findings(findings)
