@@ -57,14 +57,16 @@ impl Embedded {
         }
     }
 
-    /// Ends with nothing left on the host's threads.
+    /// Ends with nothing left on the host's threads, and none of the provider's own at work.
     async fn stop(self) {
         let ends = async {
+            let closed = self.provider.closed();
             self.provider.stop().await;
             drop(self.over);
             for driven in self.driven {
                 driven.await;
             }
+            closed.await;
         };
         timeout(PATIENCE, ends).await.expect("the provider ends");
     }

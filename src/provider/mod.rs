@@ -35,6 +35,8 @@ use crate::serve::listener::{Limits, Listener};
 use crate::serve::public::{PieceLookup, Public};
 use crate::store::Redb;
 use crate::transfer::{FetchLimits, Fetcher};
+use futures::FutureExt;
+use futures::future::{BoxFuture, Shared};
 use libp2p::{Multiaddr, PeerId};
 use std::fmt;
 use std::net::SocketAddr;
@@ -49,6 +51,7 @@ pub struct Provider {
     http: SocketAddr,
     admin: SocketAddr,
     tasks: Vec<smol::Task<()>>,
+    closed: Shared<BoxFuture<'static, ()>>,
 }
 
 /// Why a provider could not start: one line for the operator.
@@ -100,7 +103,9 @@ impl Provider {
 
         let threads = Threads::start().map_err(|error| failed("threads", error))?;
         let tickets = tickets::Tickets::default();
-        let parts = parts(config, &tickets)?;
+        let store = open_store(config)?;
+        let closed = store.closed().boxed().shared();
+        let parts = parts(config, &tickets, store)?;
         let (market, loop_task) = market::start(settings(config), parts, threads)
             .map_err(|error| failed("start", error))?;
         let protocols = protocols::Protocols {
@@ -135,6 +140,7 @@ impl Provider {
             http,
             admin,
             tasks,
+            closed,
         })
     }
 
@@ -163,7 +169,13 @@ impl Provider {
         self.admin
     }
 
-    /// Stops taking proposals, saves, and ends.
+    /// Ends when the database is closed, so that this process can open it again. That is some time after [`Provider::stop`]: a
+    /// thread may still wait for the chain or a sealer then, and an open connection live on the executor until that is dropped.
+    pub fn closed(&self) -> impl Future<Output = ()> + Send + 'static {
+        self.closed.clone()
+    }
+
+    /// Stops taking proposals, saves, and ends. [`Provider::closed`] is for whoever starts a provider again in this process.
     pub async fn stop(self) {
         self.node.close().await;
         self.market.stop().await;
@@ -223,7 +235,12 @@ pub fn now_millis() -> u64 {
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
-fn parts(config: &Config, tickets: &tickets::Tickets) -> Result<Parts, ProviderError> {
+fn open_store(config: &Config) -> Result<Redb, ProviderError> {
+    let cache = usize::try_from(config.db_cache_bytes).unwrap_or(usize::MAX);
+    Redb::open(&config.home.join("coracle.redb"), cache).map_err(|error| failed("start", error))
+}
+
+fn parts(config: &Config, tickets: &tickets::Tickets, store: Redb) -> Result<Parts, ProviderError> {
     let wallets = config
         .miners
         .iter()
@@ -236,9 +253,6 @@ fn parts(config: &Config, tickets: &tickets::Tickets) -> Result<Parts, ProviderE
     )
     .map_err(|error| failed("FULLNODE_API_INFO", error))?;
     let sealers = sealers::routed(config, tickets).map_err(ProviderError)?;
-    let cache = usize::try_from(config.db_cache_bytes).unwrap_or(usize::MAX);
-    let store = Redb::open(&config.home.join("coracle.redb"), cache)
-        .map_err(|error| failed("start", error))?;
     let limits = FetchLimits {
         private_urls: config.private_urls.clone(),
         ..FetchLimits::default()

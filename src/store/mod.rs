@@ -30,10 +30,12 @@ use crate::deal::{Deal, Millis};
 use crate::filecoin::Address;
 use crate::transfer::SavePoint;
 use cid::Cid;
+use smol::channel::{Receiver, Sender};
+use std::convert::Infallible;
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, sync_channel};
+use std::sync::mpsc::sync_channel;
 use uuid::Uuid;
 
 /// Log lines kept per deal: a deal that retries for weeks must not fill a small flash.
@@ -94,7 +96,7 @@ pub struct Watched {
 pub type Done = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
 
 /// What tells of a commit, and where it is told.
-fn awaited() -> (Done, Receiver<Result<(), StoreError>>) {
+fn awaited() -> (Done, std::sync::mpsc::Receiver<Result<(), StoreError>>) {
     let (tell, told) = sync_channel(1);
     let done = move |result| {
         // There is room for the one word, and whoever has stopped waiting for it needs it no more.
@@ -243,6 +245,8 @@ pub trait Store: Send + Sync {
 pub struct Redb {
     database: Arc<redb::Database>,
     writer: writer::Writer,
+    // The last field: it goes when the file has been closed.
+    open: (Sender<Infallible>, Receiver<Infallible>),
 }
 
 impl Redb {
@@ -269,7 +273,11 @@ impl Redb {
         let database = Arc::new(database);
         tables::prepare(&database)?;
         let writer = writer::Writer::start(Arc::clone(&database))?;
-        Ok(Self { database, writer })
+        Ok(Self {
+            database,
+            writer,
+            open: smol::channel::bounded(1),
+        })
     }
 
     /// Opens without a writer thread: commits wait for [`Redb::write_waiting`]. For a simulation that decides when the
@@ -281,7 +289,20 @@ impl Redb {
         let database = Arc::new(database);
         tables::prepare(&database)?;
         let writer = writer::Writer::by_hand(Arc::clone(&database));
-        Ok(Self { database, writer })
+        Ok(Self {
+            database,
+            writer,
+            open: smol::channel::bounded(1),
+        })
+    }
+
+    /// Ends when the last user of this store has dropped it and the file is closed: it can be opened again from then on.
+    pub fn closed(&self) -> impl Future<Output = ()> + Send + 'static {
+        let open = self.open.1.clone();
+        async move {
+            // Nothing can be sent, so this is the end of the sender.
+            let _ = open.recv().await;
+        }
     }
 
     /// Requests that wait for a hand.

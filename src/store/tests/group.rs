@@ -3,6 +3,7 @@
 use super::super::{Counts, Redb, Store, StoreError, Write};
 use super::{Disk, database, deal, done, keep, put, store};
 use crate::deal::tests::samples::uuid;
+use std::sync::Arc;
 
 const COMMITS: u8 = 250;
 
@@ -140,4 +141,27 @@ fn without_a_thread_commits_wait_for_a_hand() {
     store.commit(vec![Write::DropPiece([3; 32])], third);
     assert_eq!(store.commit_and_wait(Vec::new()), Ok(()));
     assert_eq!(told_third.try_recv(), Ok(Ok(())));
+}
+
+#[test]
+fn a_file_is_closed_with_its_last_user_and_opens_again() {
+    use futures::FutureExt;
+    let path = std::env::temp_dir().join(format!("coracle-closed-{}", uuid::Uuid::new_v4()));
+    let first = Arc::new(Redb::open(&path, 1 << 20).unwrap());
+    let mut closed = Box::pin(first.closed());
+    let second = Arc::clone(&first);
+    keep(&first, vec![put(&deal(1))]);
+    drop(first);
+    assert!((&mut closed).now_or_never().is_none(), "it has a user");
+    assert!(Redb::open(&path, 1 << 20).is_err());
+    let user = std::thread::spawn(move || {
+        let found = second.deal(uuid(1));
+        drop(second);
+        found
+    });
+    smol::block_on(closed);
+    let again = Redb::open(&path, 1 << 20).unwrap();
+    assert_eq!(again.deal(uuid(1)), user.join().unwrap());
+    drop(again);
+    std::fs::remove_file(&path).unwrap();
 }
