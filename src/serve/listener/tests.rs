@@ -3,19 +3,29 @@ use std::io::{Read, Write};
 use std::net::TcpStream as Plain;
 use std::thread;
 
-/// A running listener; dropping `run` ends it.
+/// The two moments of a slow answer.
+#[derive(Clone)]
+struct Slow {
+    begun: channel::Sender<()>,
+    end: channel::Receiver<()>,
+}
+
+/// A running listener; dropping `stop` ends it.
 struct Served {
     address: SocketAddr,
     stop: channel::Sender<()>,
     thread: thread::JoinHandle<()>,
+    begun: channel::Receiver<()>,
+    end: channel::Sender<()>,
 }
 
-/// Echoes bodies of up to 16 bytes; some paths misbehave.
-async fn echo(request: Request<Incoming>) -> Response<Body> {
+/// Echoes bodies of up to 16 bytes; some paths misbehave. What is slow tells its beginning, and waits to be told to end.
+async fn echo(request: Request<Incoming>, slow: Slow) -> Response<Body> {
     match request.uri().path() {
         "/abort" => abort(),
         "/slow" => {
-            Timer::after(Duration::from_millis(300)).await;
+            let _ = slow.begun.send(()).await;
+            let _ = slow.end.recv().await;
             text(StatusCode::OK, "slow")
         }
         _ => match read_body(request, 16).await {
@@ -29,18 +39,29 @@ fn serve(limits: Limits) -> Served {
     let listener = smol::block_on(Listener::bind(SocketAddr::from(([127, 0, 0, 1], 0)))).unwrap();
     let address = listener.local_addr();
     let (stop, stopped) = channel::bounded::<()>(1);
+    let ((tell, begun), (end, told)) = (channel::bounded(1), channel::bounded(1));
+    let slow = Slow {
+        begun: tell,
+        end: told,
+    };
     let thread = thread::spawn(move || {
         let ex = Arc::new(Executor::new());
         let main = {
             let ex = Arc::clone(&ex);
             async move {
-                let serve = listener.run(Arc::clone(&ex), limits, |request, _| echo(request));
+                let answer = move |request, _| echo(request, slow.clone());
+                let serve = listener.run(Arc::clone(&ex), limits, answer);
                 let stop = async {
                     let _ = stopped.recv().await;
                 };
                 serve.or(stop).await;
                 // What is open may finish.
-                Timer::after(Duration::from_millis(600)).await;
+                for _ in 0..600 {
+                    if ex.is_empty() {
+                        return;
+                    }
+                    Timer::after(Duration::from_millis(50)).await;
+                }
             }
         };
         smol::block_on(ex.run(main));
@@ -49,6 +70,8 @@ fn serve(limits: Limits) -> Served {
         address,
         stop,
         thread,
+        begun,
+        end,
     }
 }
 
@@ -166,9 +189,14 @@ fn connections_beyond_the_limit_wait() {
 fn an_answer_in_progress_outlives_the_listener() {
     let served = serve(Limits::default());
     let address = served.address;
-    let asking = thread::spawn(move || exchange(address, "GET /slow HTTP/1.1\r\nhost: a\r\n\r\n"));
-    thread::sleep(Duration::from_millis(100));
+    let request = "GET /slow HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
+    let asking = thread::spawn(move || exchange(address, request));
+    served.begun.recv_blocking().unwrap();
     drop(served.stop);
+    while Plain::connect(address).is_ok() {
+        thread::sleep(Duration::from_millis(10));
+    }
+    served.end.send_blocking(()).unwrap();
     assert!(asking.join().unwrap().ends_with("slow"));
     served.thread.join().unwrap();
     assert!(Plain::connect(address).is_err());
@@ -181,7 +209,7 @@ fn a_peer_that_reads_nothing_is_given_up() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (near, far) = smol::future::zip(TcpStream::connect(address), listener.accept()).await;
-        let mut near = Guarded::new(near.unwrap(), Duration::from_millis(100));
+        let mut near = Guarded::new(near.unwrap(), Duration::from_secs(1));
         let (mut far, _) = far.unwrap();
         // More than the buffers of both sides hold.
         let bytes = vec![7; 64 << 20];
