@@ -11,8 +11,8 @@ const TOKEN: &str = "eyJh.eyJB.c2ln";
 fn limits() -> Limits {
     Limits {
         connect: Duration::from_secs(5),
-        answer: Duration::from_millis(400),
-        long_answer: Duration::from_secs(5),
+        answer: Duration::from_secs(1),
+        long_answer: Duration::from_secs(15),
         body_bytes: 4096,
         ..Limits::default()
     }
@@ -196,10 +196,10 @@ fn phases_are_named() {
         .unwrap_err();
     assert!(error.before_sending(), "{error:?}");
 
-    let silent = Server::start(|_| Reply::Hang(Duration::from_secs(3)));
+    let silent = Server::start(|_| Reply::Hang(Duration::from_secs(30)));
     let begun = Instant::now();
     let error = ask(&silent).unwrap_err();
-    assert!(begun.elapsed() < Duration::from_secs(2));
+    assert!(begun.elapsed() < Duration::from_secs(15));
     assert!(
         matches!(
             error,
@@ -225,7 +225,7 @@ fn phases_are_named() {
 #[test]
 fn a_long_answer_has_a_limit_of_its_own() {
     let server = Server::start(|_| {
-        std::thread::sleep(Duration::from_millis(800));
+        std::thread::sleep(Duration::from_secs(2));
         Reply::Result(json!(1))
     });
     let client = client(&server.url());
@@ -272,7 +272,7 @@ fn closing_ends_a_call_that_waits() {
         call.join().unwrap(),
         Err(RpcError::Unreachable { .. })
     ));
-    assert!(begun.elapsed() < Duration::from_secs(5));
+    assert!(begun.elapsed() < Duration::from_secs(15));
     assert!(client.call("Y", &json!([]), Patience::Short).is_err());
 }
 

@@ -8,13 +8,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-/// Short waits, so that a test of a time-out does not take long.
+/// Short waits, so that a test of a time-out does not take long; but longer than a thread of a busy machine waits for its turn,
+/// since a server in good health must not seem to hang.
 fn limits() -> Limits {
     Limits {
-        answer: Duration::from_secs(3),
-        long_answer: Duration::from_secs(6),
-        failover_answer: Duration::from_millis(300),
-        failover_long_answer: Duration::from_millis(600),
+        answer: Duration::from_secs(10),
+        long_answer: Duration::from_secs(20),
+        failover_answer: Duration::from_secs(1),
+        failover_long_answer: Duration::from_secs(2),
         ..Limits::default()
     }
 }
@@ -42,7 +43,7 @@ fn a_bad_server_is_passed_over_for_a_while() {
             Reply::text(200, r#"{"id":99,"result":1}"#)
         }),
         ("a stale token", || Reply::text(401, "")),
-        ("silence", || Reply::Hang(Duration::from_secs(2))),
+        ("silence", || Reply::Hang(Duration::from_secs(20))),
     ];
     for (name, bad) in table {
         let first = Server::start(move |_| bad());
@@ -116,7 +117,7 @@ fn what_must_not_happen_twice_goes_to_one_server_only() {
 
 #[test]
 fn a_server_that_hangs_costs_little_however_many_ask() {
-    let dead = Server::start(|_| Reply::Hang(Duration::from_secs(20)));
+    let dead = Server::start(|_| Reply::Hang(Duration::from_secs(60)));
     let alive = Server::start(|_| Reply::Result(json!(3)));
     let client = Arc::new(client_of(&[&dead, &alive]));
     let begun = Instant::now();
@@ -140,7 +141,7 @@ fn a_server_that_hangs_costs_little_however_many_ask() {
         thread.join().unwrap();
     }
     assert!(
-        begun.elapsed() < Duration::from_millis(2_500),
+        begun.elapsed() < Duration::from_secs(8),
         "{:?}",
         begun.elapsed()
     );
@@ -162,7 +163,7 @@ fn the_only_server_hangs_one_call_at_a_time() {
         }
     });
     let mut limits = limits();
-    limits.answer = Duration::from_millis(500);
+    limits.answer = Duration::from_secs(2);
     let endpoints = Endpoint::parse_list(&server.url(), Version::V1).unwrap();
     let client = Arc::new(Client::new(endpoints, limits));
     assert!(ask(&client).is_err());
@@ -186,7 +187,7 @@ fn the_only_server_hangs_one_call_at_a_time() {
         "{error:?}"
     );
     assert!(error.before_sending());
-    assert!(begun.elapsed() < Duration::from_millis(200));
+    assert!(begun.elapsed() < Duration::from_millis(1_500));
     assert!(trial.join().unwrap().is_err());
     back.store(true, Ordering::SeqCst);
     assert_eq!(ask(&client), Ok(json!(1)), "it needs no rest to be over");
