@@ -135,7 +135,7 @@ fn an_end_that_does_not_come_is_not_waited_for() {
     let server = Server::start(vec![Step::RawHang(bytes)]);
     let finished = Place::new().run(&server.url("/"), data.len()).unwrap();
     assert_eq!(finished.commitment, commitment(&data));
-    assert!(begun.elapsed() < Duration::from_secs(4));
+    assert!(begun.elapsed() < Duration::from_secs(20));
 }
 
 #[test]
@@ -225,7 +225,7 @@ fn answers_that_are_no_http_are_worth_another_try() {
             )
             .unwrap_err();
         assert!(!again(&failure).1, "{failure:?}");
-        assert!(begun.elapsed() < Duration::from_secs(4), "{failure:?}");
+        assert!(begun.elapsed() < Duration::from_secs(20), "{failure:?}");
     }
 }
 
