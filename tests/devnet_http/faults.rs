@@ -68,7 +68,7 @@ fn a_late_answer_comes_after_the_work() {
     let net = start(by_hand());
     let deal = net.deal(&net.people().client, &Piece::new(2048, 1));
     let message = forms::from_message(&net.publish_message(&[deal]));
-    let late = Duration::from_millis(600);
+    let late = Duration::from_secs(2);
     net.set_fault(Fault::once("MpoolPushMessage", Effect::Late(late)));
     let begun = Instant::now();
     std::thread::scope(|scope| {

@@ -202,17 +202,15 @@ fn a_restart_forgets_calls_and_keeps_sectors() {
     let it = published(&net, 1);
     push(&net, &it);
     let waiting = published(&net, 2);
-    let params = json!([
-        waiting.piece.unpadded(),
-        reader("push", &id()),
-        waiting.info
-    ]);
+    let id = id();
+    let params = json!([waiting.piece.unpadded(), reader("push", &id), waiting.info]);
     let url = net.miner_url();
     let call = thread::spawn(move || {
         let body = json!({ "id": 7, "method": "Filecoin.SectorAddPieceToAny", "params": params });
         agent().post(&url).send(body.to_string()).is_err()
     });
-    thread::sleep(Duration::from_millis(200));
+    // The halves have met: the call waits for its bytes.
+    assert_eq!(head(&net.push_url(&id)), (200, None));
     net.restart_miner(0);
     assert!(call.join().unwrap(), "the call has to lose its connection");
     // Whoever does not look first adds the piece a second time.
@@ -437,7 +435,8 @@ fn a_push_that_nobody_wants_is_no_piece() {
 #[test]
 fn a_half_that_stays_alone_fails_in_time() {
     let net = start(DevnetConfig {
-        pairing: Duration::from_millis(300),
+        // Longer than the halves of a pair come apart on a busy machine.
+        pairing: Duration::from_secs(2),
         ..by_hand()
     });
     assert_eq!(head(&net.push_url(&id())), (500, None));
