@@ -62,13 +62,13 @@ fn a_node_that_hangs_does_not_starve_the_good_one() {
     }
     // The first ones waited for the dead node, each thread once; the others did not.
     assert!(
-        begun.elapsed() < Duration::from_secs(12),
+        begun.elapsed() < Duration::from_secs(30),
         "{:?}",
         begun.elapsed()
     );
     let begun = Instant::now();
     assert_eq!(chain.head().unwrap().epoch, alive.epoch());
-    assert!(begun.elapsed() < Duration::from_secs(1));
+    assert!(begun.elapsed() < Duration::from_secs(4));
 }
 
 #[test]

@@ -250,7 +250,7 @@ fn a_slow_chain_is_not_waited_for() {
     let provider = Running::start(&world.vars());
     let (_, wanted) = world.car(1);
     world.client.wait_for_ask(&provider, &wanted.provider);
-    let slow = Effect::Delay(Duration::from_secs(20));
+    let slow = Effect::Delay(Duration::from_secs(60));
     world
         .net
         .devnet
@@ -262,7 +262,7 @@ fn a_slow_chain_is_not_waited_for() {
         "failed validation: server error: getting collateral bounds"
     );
     assert!(
-        begun.elapsed() < Duration::from_secs(4),
+        begun.elapsed() < Duration::from_secs(20),
         "{:?}",
         begun.elapsed()
     );

@@ -45,7 +45,7 @@ impl Running {
             if let Some(status) = self.child.try_wait().unwrap() {
                 return status.code();
             }
-            assert!(begun.elapsed() < Duration::from_secs(10), "it runs on");
+            assert!(begun.elapsed() < Duration::from_secs(60), "it runs on");
             std::thread::sleep(Duration::from_millis(20));
         }
     }
@@ -88,7 +88,7 @@ fn it_prints_settings_that_work_and_ends_when_interrupted() {
     assert_eq!(address["result"], "f01001");
     let begun = Instant::now();
     while head() < height + 2 {
-        assert!(begun.elapsed() < Duration::from_secs(10));
+        assert!(begun.elapsed() < Duration::from_secs(60));
     }
     // Everything else is a comment, so that the output can be an environment file.
     for _ in 0..3 {

@@ -123,7 +123,7 @@ fn a_repeated_call_joins_the_first_and_a_restart_is_looked_through() {
     // HEAD stays unanswered for the second call: it returns at once all the same.
     let begun = Instant::now();
     assert_eq!(miner.add_piece(&piece, &go()), Ok(Some(place)));
-    assert!(begun.elapsed() < Duration::from_secs(10));
+    assert!(begun.elapsed() < Duration::from_secs(30));
     net.restart_miner(0);
     assert_eq!(
         miner.find(piece.deal_id, &piece.proposal.piece_cid),
@@ -167,7 +167,7 @@ fn stopping_leaves_a_call_that_waits() {
     let piece = published(&net, &bytes, &file);
     net.set_fault(Fault::once(
         "SectorAddPieceToAny",
-        Effect::Delay(Duration::from_secs(30)),
+        Effect::Delay(Duration::from_secs(60)),
     ));
     let stop = Arc::new(go());
     let (miner, waiting) = (miner(&net), Arc::clone(&stop));
@@ -176,7 +176,7 @@ fn stopping_leaves_a_call_that_waits() {
     let begun = Instant::now();
     stop.store(true, Ordering::Relaxed);
     assert_eq!(call.join().unwrap(), Err(SealerError::Stopped));
-    assert!(begun.elapsed() < Duration::from_secs(3));
+    assert!(begun.elapsed() < Duration::from_secs(20));
 }
 
 #[test]

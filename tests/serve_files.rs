@@ -257,7 +257,7 @@ fn a_client_that_does_not_read_holds_the_read_back_and_frees_all_when_gone() {
     let begun = Instant::now();
     while open_descriptors(&file.0) > 0 {
         assert!(
-            begun.elapsed() < Duration::from_secs(5),
+            begun.elapsed() < Duration::from_secs(30),
             "the file is still open"
         );
         std::thread::sleep(Duration::from_millis(10));

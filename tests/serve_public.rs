@@ -282,7 +282,7 @@ fn requests_beyond_the_limit_are_told_to_wait() {
     let begun = Instant::now();
     while serving.ask("HEAD", &path, &[]).status != 200 {
         assert!(
-            begun.elapsed() < Duration::from_secs(5),
+            begun.elapsed() < Duration::from_secs(30),
             "the place was not given back"
         );
         std::thread::sleep(Duration::from_millis(10));

@@ -137,7 +137,7 @@ fn edge_72_a_stop_saves_and_the_next_start_goes_on() {
         let begun = std::time::Instant::now();
         let store = running.gate.clone();
         running.handle.stop().await;
-        assert!(begun.elapsed() < Duration::from_secs(5));
+        assert!(begun.elapsed() < Duration::from_secs(20));
         let save = store.save_point(uuid).unwrap().expect("a save point");
         assert_eq!(save.offset, 600);
         assert_eq!(

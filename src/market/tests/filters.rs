@@ -50,12 +50,12 @@ fn a_command_that_takes_too_long_is_killed_with_all_that_it_started() {
         "sleep 1000 & echo $$ $! > '{}'; sleep 1000",
         pids.display()
     ));
-    filter.time_out = Duration::from_millis(500);
+    filter.time_out = Duration::from_secs(3);
     world.run(async {
         let running = world.start_filtering().await;
         let begun = Instant::now();
         assert_eq!(told(&running, &world.online(1)).await, FILTER_ERROR);
-        assert!(begun.elapsed() >= Duration::from_millis(500));
+        assert!(begun.elapsed() >= Duration::from_secs(3));
         assert!(logged(&running).await.contains("CORACLE_FILTER_TIMEOUT"));
         let pids = written(&pids).await;
         let (shell, sleep) = pids.split_once(' ').expect("two numbers");
@@ -238,7 +238,7 @@ fn a_hanging_sealer_is_neither_waited_for_nor_asked_again() {
             told(&running, &world.online(1)).await,
             "server error: storage deal filter: getting sealing status"
         );
-        assert!(begun.elapsed() < Duration::from_secs(10));
+        assert!(begun.elapsed() < Duration::from_secs(30));
         assert!(
             logged(&running)
                 .await
@@ -385,7 +385,7 @@ fn a_stop_does_not_wait_for_a_command_and_leaves_none() {
             let pid = written(&pid).await;
             let begun = Instant::now();
             running.handle.stop().await;
-            assert!(begun.elapsed() < Duration::from_secs(5));
+            assert!(begun.elapsed() < Duration::from_secs(20));
             wait("the end of the process", || (!lives(&pid)).then_some(())).await;
         };
         let (answer, ()) = futures::join!(propose, stop);

@@ -24,7 +24,7 @@ use std::time::{Duration, Instant};
 use uuid::Uuid;
 
 /// "At once", on a busy machine.
-const PROMPT: Duration = Duration::from_secs(1);
+const PROMPT: Duration = Duration::from_secs(10);
 
 async fn wish(running: &Running, uuid: Uuid, verb: Verb) -> Result<(), String> {
     running.handle.wish(uuid, Wish::Verb(verb)).await

@@ -54,7 +54,7 @@ fn a_chain_that_hangs_does_not_keep_the_client_waiting() {
         );
         let took = begun.elapsed();
         assert!(took >= Duration::from_millis(1_900), "{took:?}");
-        assert!(took < Duration::from_secs(10), "{took:?}");
+        assert!(took < Duration::from_secs(20), "{took:?}");
         world.chain.state().hanging = false;
         running.accepted(&world.online(1)).await;
     });

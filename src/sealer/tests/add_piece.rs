@@ -144,7 +144,7 @@ fn a_miner_that_has_the_piece_answers_while_head_hangs() {
             miner(&server).add_piece(&piece.handover, &go()),
             Ok(Some(PLACE))
         );
-        assert!(begun.elapsed() < Duration::from_secs(10));
+        assert!(begun.elapsed() < Duration::from_secs(30));
         assert!(server.seen().iter().all(|s| is_call(s) || s.verb == "HEAD"));
     }
 }
@@ -235,7 +235,7 @@ fn stopping_ends_the_wait_promptly() {
         miner.add_piece(&piece.handover, &stop),
         Err(SealerError::Stopped)
     );
-    assert!(begun.elapsed() < Duration::from_secs(5));
+    assert!(begun.elapsed() < Duration::from_secs(30));
     setter.join().unwrap();
     // What is set already keeps a call from beginning to wait.
     assert_eq!(
