@@ -111,6 +111,26 @@ coracle ask set [MINER] [--price PRICE] [--verified-price PRICE] [--min-piece-si
   --no-expiry  the ask is renewed before it expires, as it is at first",
     },
     Entry {
+        name: "funds",
+        about: "the miners' money: escrow, wallets, fees; moving it in and out of escrow",
+        usage: "coracle funds [MINER] [--json]
+coracle funds add AMOUNT [--miner MINER] [--from ADDRESS] [--id UUID] [--no-wait] [--json]
+coracle funds withdraw AMOUNT|--all [--miner MINER] [--from ADDRESS] [--id UUID] [--no-wait]
+        [--json]
+coracle funds show UUID [--json]
+
+  AMOUNT     FIL, 0.5, or with a unit: 0.5FIL, 500attoFIL
+  --miner    may be left out where the provider has only one
+  --from     add: who pays, instead of the publish wallet; withdraw: owner or worker
+  --all      all that live deals do not hold
+  --id       the order's own ID, printed first: the same command with it again is the same
+             order, sent once however often it is given
+  --no-wait  do not wait until the message is executed and buried; `show` tells
+
+  What is withdrawn goes to the miner's owner, whoever sends the message. What live deals
+  hold is not withdrawn.",
+    },
+    Entry {
         name: "client",
         about: "propose deals and ask about them",
         usage: "coracle client deal --provider F0… --commp CID --piece-size N --payload-cid CID

@@ -13,6 +13,7 @@ pub mod commp;
 pub mod deal;
 pub mod demo;
 pub mod devnet;
+pub mod funds;
 pub mod help;
 pub mod import;
 pub mod logger;
@@ -143,6 +144,7 @@ fn run_group(group: &str, arguments: pico_args::Arguments) -> Result<(), Failure
         "commp" => commp::run(arguments),
         "demo" => demo::run(arguments),
         "devnet" => devnet::run(arguments),
+        "funds" => funds::run(arguments),
         "run" => run::run(arguments),
         "wallet" => wallet::run(arguments, &home()?),
         "deal" => deal::run(arguments),

@@ -53,6 +53,8 @@ pub struct MinerConfig {
     pub publish_wallet: Option<Address>,
     /// The most that one publish message may cost.
     pub publish_fee_max: TokenAmount,
+    /// Less free market escrow than this is warned of.
+    pub escrow_low: TokenAmount,
     /// Deals in one publish message.
     pub publish_deals_max: usize,
     /// The longest that a deal waits for company in its publish message.
@@ -290,6 +292,7 @@ impl MinerConfig {
             handover_dir: None,
             publish_wallet: None,
             publish_fee_max: TokenAmount::default(),
+            escrow_low: TokenAmount::default(),
             publish_deals_max: 0,
             publish_period: Duration::ZERO,
             publish_confidence: 0,

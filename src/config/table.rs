@@ -423,6 +423,13 @@ pub static SETTINGS: &[Setting] = &[
         |miner, text| put(&mut miner.publish_fee_max, values::amount(text)),
     ),
     miner(
+        "CORACLE_ESCROW_LOW",
+        "0.1 FIL",
+        "FIL",
+        "less free market escrow than this is warned of in the log, and by `coracle funds`; 0 for no warning",
+        |miner, text| put(&mut miner.escrow_low, values::amount(text)),
+    ),
+    miner(
         "CORACLE_PUBLISH_CONFIDENCE",
         "10",
         "epochs",

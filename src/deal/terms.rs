@@ -39,6 +39,8 @@ pub struct Terms {
     pub deals_per_message: u64,
     /// Fee cap of one publish message.
     pub publish_fee_max: TokenAmount,
+    /// Less free escrow than this is warned of; zero: never.
+    pub escrow_low: TokenAmount,
     /// Epochs that a publish message is buried before it counts.
     pub confidence: ChainEpoch,
     /// First wait after a failure that goes away by itself; doubles up to `retry_max`.
@@ -66,6 +68,7 @@ impl Default for Terms {
             staging_client_bytes_max: 0,
             deals_per_message: 8,
             publish_fee_max: TokenAmount::from_atto(50_000_000_000_000_000_i64),
+            escrow_low: TokenAmount::from_atto(100_000_000_000_000_000_i64),
             confidence: 10,
             retry_first: 5_000,
             retry_max: 600_000,

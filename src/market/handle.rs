@@ -5,11 +5,13 @@ use super::events::Subscribers;
 use super::facts::Bench;
 use super::inputs::{Input, Wish};
 use super::passes::Progress;
-use super::{ImportQueue, Kept, Settings, Snapshot};
+use super::{FundsView, FundsWish, ImportQueue, Kept, Settings, Snapshot};
+use crate::chain::Purse;
+use crate::deal::funds::FundsOrder;
 use crate::deal::ledger::Ledger;
 use crate::deal::step::{Event, Live, Verb, step};
 use crate::deal::{Deal, Refusal, Terms};
-use crate::filecoin::Address;
+use crate::filecoin::{Address, ChainEpoch};
 use crate::store::{Counts, Listing, LogLine, StoreError};
 use crate::threads::Busy;
 use futures::channel::oneshot;
@@ -147,6 +149,57 @@ impl Handle {
             return BTreeMap::new();
         }
         sums.await.unwrap_or_default()
+    }
+
+    /// Moves money in or out of a miner's escrow; what is recorded of the order once that is durable. The same order given
+    /// again gets what is recorded by then.
+    ///
+    /// # Errors
+    /// Why it is refused; nothing is recorded then.
+    pub async fn order_funds(&self, wish: FundsWish) -> Result<FundsOrder, String> {
+        let stopped = || "the provider is stopping".to_owned();
+        let (reply, answer) = oneshot::channel();
+        let sent = self.inputs.send(Input::Funds(wish, reply)).await;
+        sent.map_err(|_| stopped())?;
+        answer.await.unwrap_or_else(|_| Err(stopped()))
+    }
+
+    /// An order of money, and how deep its message is buried while that is not enough.
+    ///
+    /// # Errors
+    /// The market has stopped.
+    pub async fn funds_order(
+        &self,
+        id: Uuid,
+    ) -> Result<Option<(FundsOrder, Option<ChainEpoch>)>, ReadError> {
+        let (reply, answer) = oneshot::channel();
+        let sent = self.inputs.send(Input::ShowOrder(id, reply)).await;
+        sent.map_err(|_| ReadError::Stopped)?;
+        answer.await.map_err(|_| ReadError::Stopped)
+    }
+
+    /// Each miner's money as the provider sees it.
+    ///
+    /// # Errors
+    /// The market has stopped.
+    pub async fn funds(&self) -> Result<BTreeMap<Address, FundsView>, ReadError> {
+        let (reply, answer) = oneshot::channel();
+        let sent = self.inputs.send(Input::ShowFunds(reply)).await;
+        sent.map_err(|_| ReadError::Stopped)?;
+        answer.await.map_err(|_| ReadError::Stopped)
+    }
+
+    /// A miner's money as the chain shows it now.
+    ///
+    /// # Errors
+    /// The chain is away, or too much is asked of it at present.
+    pub async fn purse(&self, miner: Address) -> Result<Purse, String> {
+        let chain = self.bench.parts.chain.clone();
+        let asked = self.bench.threads.chain.run(move || chain.purse(&miner));
+        match asked.await {
+            Ok(purse) => purse.map_err(|error| error.to_string()),
+            Err(busy) => Err(busy.to_string()),
+        }
     }
 
     /// Deals, newest first, and whether there are more.

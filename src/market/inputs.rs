@@ -16,9 +16,11 @@
 
 use crate::chain::{ChainError, Outcome, Prepared};
 use crate::deal::admit::Known;
+use crate::deal::funds::FundsOrder;
 use crate::deal::step::{Event, Setback, Verb};
 use crate::deal::{Deal, Import, Ledger, Millis, Refusal};
-use crate::filecoin::Address;
+use crate::filecoin::{Address, ChainEpoch};
+use crate::market::funding::{FundsView, FundsWish, Step};
 use crate::market::import::{Dropped, Look, Memory};
 use crate::market::late::Whereabouts;
 use crate::market::onchain::Sights;
@@ -49,6 +51,15 @@ pub(super) enum Input {
     Holdings(Address, oneshot::Sender<Holdings>),
     /// A live deal as it is now.
     Look(Uuid, oneshot::Sender<Option<Box<Deal>>>),
+    /// Move money; told what is recorded of the order, or why it is refused.
+    Funds(FundsWish, oneshot::Sender<Result<FundsOrder, String>>),
+    /// An order of money, and the depth of its message while that is not enough.
+    ShowOrder(
+        Uuid,
+        oneshot::Sender<Option<(FundsOrder, Option<ChainEpoch>)>>,
+    ),
+    /// Each miner's money.
+    ShowFunds(oneshot::Sender<BTreeMap<Address, FundsView>>),
     /// What live deals hold, for each miner.
     Ledgers(oneshot::Sender<BTreeMap<Address, Ledger>>),
     /// Stop: save and end.
@@ -132,6 +143,8 @@ pub(super) enum Report {
     Publish(Uuid, Result<Cid, ChainError>),
     /// A publish message was looked up for these deals.
     Message(Cid, Vec<Uuid>, Result<Outcome, ChainError>),
+    /// The chain was asked for an order of money.
+    Funds(Uuid, Step),
     /// An add-piece call has ended.
     Call(Uuid, Event),
     /// Chain and sealer were asked for the piece of a deal whose start epoch has passed; or could not be.

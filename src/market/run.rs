@@ -3,6 +3,7 @@
 use super::confirm::{self, Messages};
 use super::events::{Feed, Subscribers};
 use super::facts::{Bench, lock};
+use super::funding::Funding;
 use super::handover::Calls;
 use super::import::Imports;
 use super::inputs::{Input, Report};
@@ -27,6 +28,7 @@ use uuid::Uuid;
 mod admission;
 mod dropping;
 mod effects;
+mod funding;
 mod importing;
 mod keeping;
 mod publishing;
@@ -69,6 +71,7 @@ pub(super) struct Market {
     being_kept: BTreeSet<Uuid>,
     publisher: Publisher,
     messages: Messages,
+    funding: Funding,
     calls: Calls,
     late: Late,
     sectors: Sectors,
@@ -103,6 +106,9 @@ impl Market {
         let kept = sweep::at_start(&settings.files, &parts, &deals)?;
         let stored = parts.store.messages().and_then(Publisher::with);
         let publisher = stored.map_err(StartError::Store)?;
+        let (orders, fees) = (parts.store.funds(), parts.store.fees());
+        let orders = orders.map_err(StartError::Store)?;
+        let funding = Funding::with(orders, fees.map_err(StartError::Store)?);
         laid::sweep(&deals, &parts);
         let bench = Arc::new(Bench::new(
             Arc::clone(&settings),
@@ -146,6 +152,7 @@ impl Market {
             next_ticket: 0,
             publisher,
             messages: Messages::default(),
+            funding,
             calls: Calls::default(),
             late: Late::default(),
             sectors: Sectors::default(),
@@ -309,6 +316,7 @@ impl Market {
             confirm::look_up(message, &deals, &self.parts, &self.threads, &self.reports);
             self.messages.asked(message);
         }
+        self.look_at_funds();
         self.look_at_sealed(now);
     }
 
@@ -347,6 +355,7 @@ impl Market {
                 if let Some(error) = &seen.error {
                     log::warn!("the chain cannot be looked at: {error}");
                 }
+                self.warn_of_shortage();
                 if let Some((head, _)) = seen.head.filter(|_| seen.error.is_none()) {
                     for uuid in self.live.uuids() {
                         self.apply(uuid, Event::Head(head), None);
@@ -357,6 +366,7 @@ impl Market {
             Report::Prepared(order, prepared) => self.prepared(order, prepared),
             Report::Publish(order, sent) => self.published(order, &sent),
             Report::Message(message, uuids, outcome) => self.message(message, &uuids, &outcome),
+            Report::Funds(id, step) => self.funds_step(id, step),
             Report::Call(uuid, event) => {
                 self.calls.ended(uuid);
                 self.apply(uuid, event, None);
@@ -394,6 +404,7 @@ impl Market {
                         if let Some(ticket) = self.tickets.get_mut(&ticket) {
                             ticket.effects.clear();
                             ticket.orders.clear();
+                            ticket.funds.clear();
                         }
                         self.redeem(ticket, &result);
                     }

@@ -314,6 +314,7 @@ fn miner_settings(config: &Config, miner: &MinerConfig) -> MinerSettings {
             staging_client_bytes_max: config.staging_client_bytes_max,
             deals_per_message: u64::try_from(miner.publish_deals_max).unwrap_or(u64::MAX),
             publish_fee_max: miner.publish_fee_max.clone(),
+            escrow_low: miner.escrow_low.clone(),
             confidence: miner.publish_confidence,
             retry_first: u64::try_from(miner.retry_wait.as_millis()).unwrap_or(u64::MAX),
             retry_max: RETRY_WAIT_MAX,

@@ -13,6 +13,7 @@
     )
 )]
 
+mod funds;
 mod messages;
 mod records;
 mod refused;
@@ -25,6 +26,7 @@ mod tests;
 
 pub use records::{LogLine, PieceRecord, RefusedProposal, StoredAsk};
 
+use crate::deal::funds::{Fees, FundsOrder};
 use crate::deal::record::RecordError;
 use crate::deal::{Deal, Millis};
 use crate::filecoin::Address;
@@ -70,6 +72,12 @@ pub enum Write {
     Message(Uuid, Vec<u8>),
     /// Forgets it.
     DropMessage(Uuid),
+    /// Inserts or replaces an order that moves money.
+    Funds(Box<FundsOrder>),
+    /// Forgets it.
+    DropFunds(Uuid),
+    /// Keeps the sums of a miner's fees.
+    Fees(Address, Box<Fees>),
     /// A sealed deal is due to be looked at on chain.
     Watch {
         /// Which.
@@ -229,6 +237,16 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// The file could not be read.
     fn messages(&self) -> Result<Vec<(Uuid, Vec<u8>)>, StoreError>;
+    /// Orders that move money.
+    ///
+    /// # Errors
+    /// See [`Store::live`].
+    fn funds(&self) -> Result<Vec<FundsOrder>, StoreError>;
+    /// What the messages of miners have cost.
+    ///
+    /// # Errors
+    /// See [`Store::live`].
+    fn fees(&self) -> Result<Vec<(Address, Fees)>, StoreError>;
     /// All kept pieces, but for damaged records.
     ///
     /// # Errors
@@ -406,6 +424,14 @@ impl Store for Redb {
 
     fn messages(&self) -> Result<Vec<(Uuid, Vec<u8>)>, StoreError> {
         messages::all(&self.read()?)
+    }
+
+    fn funds(&self) -> Result<Vec<FundsOrder>, StoreError> {
+        funds::orders(&self.read()?)
+    }
+
+    fn fees(&self) -> Result<Vec<(Address, Fees)>, StoreError> {
+        funds::fees(&self.read()?)
     }
 
     fn pieces(&self) -> Result<Vec<([u8; 32], PieceRecord)>, StoreError> {

@@ -13,14 +13,16 @@
 //! | `pieces` | commitment, 32 bytes | kept piece |
 //! | `refused` | number, u64 BE | refused proposal |
 //! | `messages` | publish order, UUID | its prepared message, in the chain's own form |
+//! | `funds` | order, UUID | order that moves money, or a publish message's fee |
+//! | `fees` | miner's address bytes | sums of fees |
 //! | `watch` | when it is due, u64 BE, then UUID | nothing: sealed deals whose time on chain is not over |
 //!
 //! A table that is younger than a file is created when the file is opened; the file's format stays what it was.
 
 use super::records::{decode_save, encode_save};
 use super::{
-    LOG_LINES_MAX, Listing, LogLine, PieceRecord, StoreError, StoredAsk, Write, database, messages,
-    refused, watch,
+    LOG_LINES_MAX, Listing, LogLine, PieceRecord, StoreError, StoredAsk, Write, database, funds,
+    messages, refused, watch,
 };
 use crate::deal::record::RecordError;
 use crate::deal::{Deal, Millis};
@@ -57,7 +59,8 @@ pub(super) fn prepare(database_file: &redb::Database) -> Result<(), StoreError> 
             let format = meta.get("format").map_err(database)?;
             check_format(format.map(|format| format.value()))?;
             watch::add(database_file, &read)?;
-            messages::add(database_file, &read)
+            messages::add(database_file, &read)?;
+            funds::add(database_file, &read)
         }
         Err(TableError::TableDoesNotExist(_)) => {
             if read.list_tables().map_err(database)?.next().is_some() {
@@ -96,6 +99,8 @@ fn create(database_file: &redb::Database) -> Result<(), StoreError> {
         ASKS,
         PIECES,
         messages::MESSAGES,
+        funds::FUNDS,
+        funds::FEES,
     ] {
         write.open_table(table).map_err(database)?;
     }
@@ -120,6 +125,14 @@ pub(super) fn apply(transaction: &WriteTransaction, write: &Write) -> Result<(),
             put(transaction, messages::MESSAGES, order.as_bytes(), message)
         }
         Write::DropMessage(order) => remove(transaction, messages::MESSAGES, order.as_bytes()),
+        Write::Funds(order) => put(
+            transaction,
+            funds::FUNDS,
+            order.id.as_bytes(),
+            &order.encode(),
+        ),
+        Write::DropFunds(order) => remove(transaction, funds::FUNDS, order.as_bytes()),
+        Write::Fees(miner, fees) => put(transaction, funds::FEES, miner.as_bytes(), &fees.encode()),
         Write::Watch { deal, was, next } => watch::put(transaction, *deal, *was, *next),
     }
 }

@@ -85,6 +85,7 @@ fn the_least_gives_the_documented_defaults() {
         handover_dir: None,
         publish_wallet: None,
         publish_fee_max: TokenAmount::from_atto(50_000_000_000_000_000_u64),
+        escrow_low: TokenAmount::from_atto(100_000_000_000_000_000_u64),
         publish_deals_max: 8,
         publish_period: Duration::from_secs(3_600),
         publish_confidence: 10,
@@ -235,6 +236,7 @@ fn every_setting_of_a_miner_reaches_its_place() {
     let config = good(&[
         ("CORACLE_PUBLISH_WALLET", "f0777"),
         ("CORACLE_PUBLISH_FEE_MAX", "1 FIL"),
+        ("CORACLE_ESCROW_LOW", "7 attoFIL"),
         ("CORACLE_PUBLISH_DEALS_MAX", "1"),
         ("CORACLE_PUBLISH_PERIOD", "0s"),
         ("CORACLE_PUBLISH_CONFIDENCE", "3"),
@@ -263,6 +265,7 @@ fn every_setting_of_a_miner_reaches_its_place() {
         handover_dir: Some(PathBuf::from("/srv/handover")),
         publish_wallet: Some(Address::id(777)),
         publish_fee_max: TokenAmount::from_atto(1_000_000_000_000_000_000_u64),
+        escrow_low: TokenAmount::from_atto(7_u64),
         publish_deals_max: 1,
         publish_period: Duration::ZERO,
         publish_confidence: 3,

@@ -2,13 +2,14 @@
 //!
 //! `GET /v1/info`, `GET /v1/deals`, `GET /v1/deals/{uuid}`, `GET /v1/deals/{uuid}/log`,
 //! `POST /v1/deals/{uuid}/import|retry|cancel|fail|sealed`, `POST /v1/imports`, `POST /v1/publish`, `GET /v1/asks`,
-//! `GET|POST /v1/asks/{miner}`, `GET /v1/refusals`.
+//! `GET|POST /v1/asks/{miner}`, `GET /v1/refusals`, `GET /v1/funds`, `GET|POST /v1/funds/orders/{uuid}`.
 
 //!
 //! One file per kind of resource; this one checks the token and finds the file.
 
 mod asks;
 mod deals;
+mod funds;
 mod imports;
 mod log;
 mod query;
@@ -64,6 +65,7 @@ impl Admin {
             }
             ["v1", "asks", rest @ ..] => self.asks(rest, request).await,
             ["v1", "imports"] if post => self.imports(request).await,
+            ["v1", "funds", rest @ ..] => self.funds(rest, request).await,
             ["v1", "refusals"] if get => {
                 self.refusals(request.uri().query().unwrap_or_default())
                     .await

@@ -2,6 +2,7 @@
 
 use super::Market;
 use super::storing::Ticket;
+use crate::chain::ProviderFacts;
 use crate::deal::admit::{self, Room};
 use crate::deal::ledger;
 use crate::deal::step::{Event, Live, step};
@@ -130,8 +131,8 @@ impl Market {
             ledger: self.live.ledger(deal.miner()),
             host_staging: self.live.host_staging(&deal.request.host),
             client_staging: self.live.client_staging(&deal.client()),
-            escrow_available: miner.facts.escrow_available.clone(),
-            publish_balance: miner.facts.publish_balance.clone(),
+            escrow_available: self.escrow_left(deal.miner(), &miner.facts),
+            publish_balance: self.wallet_left(&miner.facts),
             reserved_by_others: self.reserved_by_others(deal.miner(), &snapshot),
             // Kept pieces give way to new deals; what accepted deals have yet to bring is not free.
             disk_free: disk_free
@@ -148,9 +149,21 @@ impl Market {
             .collect()
     }
 
+    /// Escrow that the chain has not locked, less what withdrawals under way take.
+    #[allow(clippy::arithmetic_side_effects)] // big integers
+    fn escrow_left(&self, miner: &Address, facts: &ProviderFacts) -> TokenAmount {
+        &facts.escrow_available - &self.funding.leaving(miner)
+    }
+
+    /// The publish wallet's balance, less what orders of money under way take.
+    #[allow(clippy::arithmetic_side_effects)] // big integers
+    fn wallet_left(&self, facts: &ProviderFacts) -> TokenAmount {
+        &facts.publish_balance - &self.funding.taking(&facts.publish_wallet)
+    }
+
     /// What live deals of other miners need of the wallet that pays for this miner's messages: two miners may share one.
     #[allow(clippy::arithmetic_side_effects)] // big integers
-    fn reserved_by_others(&self, miner: &Address, snapshot: &Snapshot) -> TokenAmount {
+    pub(super) fn reserved_by_others(&self, miner: &Address, snapshot: &Snapshot) -> TokenAmount {
         let wallet = |miner: &Address| Some(&snapshot.miners.get(miner)?.facts.publish_wallet);
         let mut reserved = TokenAmount::default();
         for (other, own) in &self.settings.miners {

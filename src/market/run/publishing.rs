@@ -232,6 +232,20 @@ impl Market {
             .iter()
             .find_map(|uuid| self.settings.miners.get(self.live.get(uuid)?.deal.miner()))
             .map_or(0, |own| own.terms.confidence);
+        if let Ok(Outcome::Executed {
+            message: executed,
+            depth,
+            exit_code,
+            ..
+        }) = outcome
+            && *depth >= confidence
+            && let Some(deal) = uuids.iter().find_map(|uuid| self.live.get(uuid))
+            && let Some(order) = deal.deal.order
+        {
+            // Before its deals: if they are stored, so is this.
+            let miner = deal.deal.miner().clone();
+            self.count_publish(order, &miner, *executed, *exit_code);
+        }
         let events = confirm::events(message, uuids, outcome, confidence);
         for (uuid, event) in events {
             self.apply(uuid, event, None);

@@ -22,6 +22,8 @@ pub(super) struct Ticket {
     pub effects: Vec<(Uuid, Effect)>,
     /// Sent.
     pub orders: Vec<Uuid>,
+    /// Orders of money that go on.
+    pub funds: Vec<Uuid>,
     /// Clients that wait for the acceptance of the deal.
     pub answers: Vec<oneshot::Sender<Answer>>,
     /// Who brought data for offline deals, and what they are told of each.
@@ -186,6 +188,9 @@ impl Market {
             }
             for order in ticket.orders {
                 self.send_order(order);
+            }
+            for order in ticket.funds {
+                self.funds_stored(order);
             }
         }
         if let Some(uuid) = ticket.deal

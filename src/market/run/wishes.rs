@@ -20,6 +20,9 @@ impl Market {
                 let _ = told.send(self.holdings(&miner));
             }
             Input::Look(uuid, told) => self.show(uuid, told),
+            Input::Funds(wish, told) => self.order_funds(&wish, told),
+            Input::ShowOrder(id, told) => self.show_order(id, told),
+            Input::ShowFunds(told) => self.show_funds(told),
             Input::Ledgers(told) => {
                 let _ = told.send(self.ledgers());
             }

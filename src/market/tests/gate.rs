@@ -1,5 +1,6 @@
 //! A store whose commits can be held back, refused, or cut off by a crash.
 
+use crate::deal::funds::{Fees, FundsOrder};
 use crate::deal::{Deal, Millis};
 use crate::filecoin::Address;
 use crate::store::{
@@ -182,6 +183,14 @@ impl Store for Gate {
 
     fn messages(&self) -> Result<Vec<(Uuid, Vec<u8>)>, StoreError> {
         self.store()?.messages()
+    }
+
+    fn funds(&self) -> Result<Vec<FundsOrder>, StoreError> {
+        self.store()?.funds()
+    }
+
+    fn fees(&self) -> Result<Vec<(Address, Fees)>, StoreError> {
+        self.store()?.fees()
     }
 
     fn pieces(&self) -> Result<Vec<([u8; 32], PieceRecord)>, StoreError> {

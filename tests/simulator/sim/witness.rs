@@ -6,6 +6,7 @@ use super::kinds::Kind;
 use super::sched::Sched;
 use super::tasks::lock;
 use cid::Cid;
+use coracle::deal::funds::{Fees, FundsOrder};
 use coracle::deal::{Deal, Millis};
 use coracle::filecoin::Address;
 use coracle::store::{
@@ -253,6 +254,14 @@ impl Store for Witness {
 
     fn ask(&self, miner: &Address) -> Result<Option<StoredAsk>, StoreError> {
         self.store.ask(miner)
+    }
+
+    fn funds(&self) -> Result<Vec<FundsOrder>, StoreError> {
+        self.store.funds()
+    }
+
+    fn fees(&self) -> Result<Vec<(Address, Fees)>, StoreError> {
+        self.store.fees()
     }
 
     fn pieces(&self) -> Result<Vec<([u8; 32], PieceRecord)>, StoreError> {
