@@ -20,6 +20,7 @@ mod error;
 mod funds;
 mod gas;
 mod kind;
+mod known;
 mod look;
 mod lotus;
 mod mempool;

@@ -2,6 +2,7 @@
 
 use super::ChainError;
 use super::answer::Answer;
+use super::known::Known;
 use crate::filecoin::json;
 use crate::filecoin::message::Message;
 use crate::filecoin::{Address, ChainEpoch, Signature, TokenAmount};
@@ -26,6 +27,7 @@ pub struct Node {
     surveyed: Mutex<Option<Instant>>,
     /// Warnings that were logged: facts are read every few seconds and would repeat them.
     said: Mutex<BTreeSet<String>>,
+    known: Known,
 }
 
 /// A tipset: enough of it to read state at it and to tell the time by it.
@@ -130,6 +132,7 @@ impl Node {
             client: Client::new(endpoints, limits),
             surveyed: Mutex::new(None),
             said: Mutex::default(),
+            known: Known::default(),
         })
     }
 
@@ -281,30 +284,39 @@ impl Node {
         })
     }
 
-    /// The ID address of any address, which is its own ID address if it is one (without asking).
+    /// The same at the head, as it was known a few seconds ago if it was asked for then.
+    pub(super) fn recent_miner_info(&self, miner: &Address) -> Result<MinerInfo, ChainError> {
+        self.known.miner(miner, || self.miner_info(miner, None))
+    }
+
+    /// The ID address of any address, which is its own ID address if it is one (without asking). Asked for once an hour.
     pub fn lookup_id(&self, address: &Address, at: Option<&Tipset>) -> Result<Address, ChainError> {
         if address.actor_id().is_some() {
             return Ok(address.clone());
         }
-        let params = object!([json::from_address(address), key(at)]);
-        let result = self.read("StateLookupID", &params)?;
-        let answer = Answer::new("StateLookupID", &result);
-        let id = answer.address()?;
-        match id.actor_id() {
-            Some(_) => Ok(id),
-            None => Err(answer.wrong("is no ID address")),
-        }
+        self.known.id(address, || {
+            let params = object!([json::from_address(address), key(at)]);
+            let result = self.read("StateLookupID", &params)?;
+            let answer = Answer::new("StateLookupID", &result);
+            let id = answer.address()?;
+            match id.actor_id() {
+                Some(_) => Ok(id),
+                None => Err(answer.wrong("is no ID address")),
+            }
+        })
     }
 
-    /// The key address behind an ID or actor address.
+    /// The key address behind an ID or actor address. Asked for once an hour.
     pub fn account_key(
         &self,
         address: &Address,
         at: Option<&Tipset>,
     ) -> Result<Address, ChainError> {
-        let params = object!([json::from_address(address), key(at)]);
-        let result = self.read("StateAccountKey", &params)?;
-        Answer::new("StateAccountKey", &result).address()
+        self.known.key(address, || {
+            let params = object!([json::from_address(address), key(at)]);
+            let result = self.read("StateAccountKey", &params)?;
+            Answer::new("StateAccountKey", &result).address()
+        })
     }
 
     /// An account with the market actor. For a provider: the miner's address, not the worker's.

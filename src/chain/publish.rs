@@ -230,7 +230,7 @@ impl Lotus {
         miner: &Address,
         deal: &ClientDealProposal,
     ) -> Result<Option<String>, ChainError> {
-        let info = self.node.miner_info(miner, None)?;
+        let info = self.node.recent_miner_info(miner)?;
         let message = publish_message(info.worker, std::slice::from_ref(deal));
         let result = self.node.state_call(&message)?;
         if result.exit_code != 0 {
