@@ -25,6 +25,9 @@ const LOOK: Duration = Duration::from_millis(200);
 /// Stack of the two threads: HTTP and TLS on buffers of the heap.
 const STACK: usize = 512 << 10;
 
+/// What stands for the part of a piece's address that nobody can guess.
+const SECRET: &str = "…";
+
 enum Event {
     Answered(Result<Value, RpcError>),
     Pushed(Pushed),
@@ -47,8 +50,12 @@ pub(super) fn add_piece(
     let (events, received) = mpsc::channel();
     let call = Arc::new(Client::new(vec![miner.endpoint.clone()], miner.limits));
     let bytes = push::agent(&miner.limits);
+    let secret;
     let stream = if let Some(fetch_url) = &miner.fetch_url {
-        json!({"Type": "http", "Info": fetch_url(piece)})
+        let url = fetch_url(piece);
+        let path = url.rsplit('/').next().unwrap_or_default();
+        secret = path.to_owned();
+        json!({"Type": "http", "Info": url})
     } else {
         let id = Uuid::new_v4();
         let url = miner
@@ -56,6 +63,7 @@ pub(super) fn add_piece(
             .push_url(&id)
             .ok_or_else(|| malformed(METHOD, "the address has no /rpc/ in its path"))?;
         start_push(bytes.clone(), url, reader, events.clone())?;
+        secret = id.to_string();
         json!({"Type": "push", "Info": id.to_string()})
     };
     let size = piece_size::unpadded(piece.proposal.piece_size);
@@ -64,7 +72,8 @@ pub(super) fn add_piece(
     // Whatever still runs has lost its purpose: HEAD hangs if the miner had the piece already.
     call.close();
     bytes.shutdown();
-    result
+    // A miner that could not fetch the piece repeats where it tried to, and clients read the reason.
+    result.map_err(|error| error.without(&secret, SECRET))
 }
 
 fn start_push(

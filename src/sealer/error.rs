@@ -3,6 +3,23 @@
 use crate::rpc::RpcError;
 use std::fmt;
 
+/// What lotus-miner says of bytes whose commitment is not that of the piece (spec chain-sealer-rpc E.1).
+const OTHER_DATA: &str = "got unexpected piece CID";
+
+/// What it says of a deal that starts within its StartEpochSealingBuffer, or has started (E.1).
+const TOO_LATE: &str = "has passed deal proposal start epoch";
+
+/// What a refusal to take a piece means for the next try.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// The bytes that it read have another commitment.
+    OtherData,
+    /// The deal's start epoch is too near: every further try will be refused.
+    TooLate,
+    /// Anything else, which may pass.
+    Other,
+}
+
 /// Why a sealer does not do what it is asked. No variant holds a token or more of an address than host and port.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SealerError {
@@ -24,6 +41,28 @@ pub enum SealerError {
     File(String),
     /// The provider is stopping.
     Stopped,
+}
+
+impl SealerError {
+    /// What an error of [`super::Sealer::add_piece`] means for the next try.
+    pub fn refusal(&self) -> Refusal {
+        match self {
+            Self::Refused { message, .. } if message.contains(OTHER_DATA) => Refusal::OtherData,
+            Self::Refused { message, .. } if message.contains(TOO_LATE) => Refusal::TooLate,
+            _ => Refusal::Other,
+        }
+    }
+
+    /// The same without a secret that the sealer may have repeated.
+    pub(super) fn without(self, secret: &str, instead: &str) -> Self {
+        match self {
+            Self::Refused { code, message } => Self::Refused {
+                code,
+                message: message.replace(secret, instead),
+            },
+            other => other,
+        }
+    }
 }
 
 impl fmt::Display for SealerError {

@@ -6,11 +6,11 @@ use crate::filecoin::{Address, json as form};
 use crate::rpc::{Client, Endpoint, EndpointError, Limits, Patience, Version};
 use cid::Cid;
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::AtomicBool;
 
-/// Sectors that [`Sealer::find`] looks into at most. A small miner seals a handful at a time; beyond this the sector of
-/// a hand-over that a crash interrupted is long past.
+/// Sectors of each of the two groups that [`Sealer::find`] looks into at most, each of them a call. A small miner seals a
+/// handful at a time; beyond this the sector of a hand-over that a crash interrupted is long past.
 const LOOKS_MAX: usize = 64;
 
 /// Gives the URL under which the sealer can fetch a piece: exactly the unpadded piece size in bytes, zeros included,
@@ -98,10 +98,9 @@ impl LotusMiner {
         Ok(self.client.call(method, params, Patience::Short)?)
     }
 
-    /// The sectors on their way, newest first.
-    fn sectors_on_their_way(&self) -> Result<Vec<u64>, SealerError> {
+    /// The sectors in these states, newest first.
+    fn sectors_in(&self, states: &[&str]) -> Result<Vec<u64>, SealerError> {
         const METHOD: &str = "SectorsListInStates";
-        let states: Vec<&str> = not_yet_proven().collect();
         // Null stands for none.
         let result = self.read(METHOD, &json!([states]))?;
         let mut numbers = numbers(METHOD, &result)?;
@@ -128,21 +127,28 @@ impl Sealer for LotusMiner {
         if deal_id == 0 {
             return Ok(None);
         }
-        let sectors = self.sectors_on_their_way()?;
-        if sectors.len() > LOOKS_MAX {
-            log::info!(
-                "looking for deal {deal_id} in the newest {LOOKS_MAX} of {} sectors",
-                sectors.len()
-            );
-        }
-        for sector in sectors.into_iter().take(LOOKS_MAX) {
-            let status = match self.status(sector) {
-                // A sector may go away between the two calls.
-                Err(SealerError::Refused { .. }) => continue,
-                other => other?,
-            };
-            if let Some(offset) = offset_in(&status, deal_id, piece_cid)? {
-                return Ok(Some(SectorPlace { sector, offset }));
+        let mut seen = BTreeSet::new();
+        for states in not_yet_proven() {
+            let sectors = self.sectors_in(&states)?;
+            if sectors.len() > LOOKS_MAX {
+                log::info!(
+                    "looking for deal {deal_id} in the newest {LOOKS_MAX} of {} sectors",
+                    sectors.len()
+                );
+            }
+            for sector in sectors.into_iter().take(LOOKS_MAX) {
+                // It may have moved on between the two lists.
+                if !seen.insert(sector) {
+                    continue;
+                }
+                let status = match self.status(sector) {
+                    // A sector may go away between the two calls.
+                    Err(SealerError::Refused { .. }) => continue,
+                    other => other?,
+                };
+                if let Some(offset) = offset_in(&status, deal_id, piece_cid)? {
+                    return Ok(Some(SectorPlace { sector, offset }));
+                }
             }
         }
         Ok(None)

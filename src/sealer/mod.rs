@@ -23,7 +23,7 @@ mod phase;
 mod push;
 
 pub use directory::{Directory, Names};
-pub use error::SealerError;
+pub use error::{Refusal, SealerError};
 pub use lotus_miner::LotusMiner;
 pub use phase::{Phase, phase};
 

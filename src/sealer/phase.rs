@@ -114,10 +114,11 @@ pub fn phase(state: &str) -> Phase {
         .map_or(Phase::Sealing, |(_, phase)| *phase)
 }
 
-/// The states in which a sector may hold a piece whose deal is not active yet: all that [`super::Sealer::find`] looks
-/// into. A sector that waits for its operator counts, or the piece would be added a second time; one that will never
-/// be proven does not.
-pub(super) fn not_yet_proven() -> impl Iterator<Item = &'static str> {
+/// The states in which a sector may hold a piece whose deal is not active yet, all that [`super::Sealer::find`] looks into: first
+/// those that collect, and those that take the place of a sector without data, whose numbers may be old; then those on
+/// their way, where the newest numbers were filled last. A sector that waits for its operator counts, or the piece would be
+/// added a second time; one that will never be proven does not.
+pub(super) fn not_yet_proven() -> [Vec<&'static str>; 2] {
     const HOPELESS: &[&str] = &[
         "FailedUnrecoverable",
         "DealsExpired",
@@ -127,9 +128,23 @@ pub(super) fn not_yet_proven() -> impl Iterator<Item = &'static str> {
         "FaultReported",
         "FaultedFinal",
     ];
-    [COLLECTING, SEALING, NEEDS_OPERATOR, &["UpdateActivating"]]
-        .into_iter()
-        .flatten()
-        .copied()
-        .filter(|state| !HOPELESS.contains(state))
+    const SNAP: &[&str] = &[
+        "UpdateReplica",
+        "ProveReplicaUpdate",
+        "SubmitReplicaUpdate",
+        "WaitMutable",
+        "ReplicaUpdateWait",
+        "FinalizeReplicaUpdate",
+        "UpdateActivating",
+        "ReplicaUpdateFailed",
+        "FinalizeReplicaUpdateFailed",
+    ];
+    let all = [COLLECTING, SEALING, NEEDS_OPERATOR, &["UpdateActivating"]];
+    let all = all.into_iter().flatten().copied();
+    let (first, then): (Vec<_>, Vec<_>) =
+        all.filter(|state| !HOPELESS.contains(state))
+            .partition(|state| {
+                COLLECTING.contains(state) || SNAP.contains(state) || state.starts_with("SnapDeals")
+            });
+    [first, then]
 }

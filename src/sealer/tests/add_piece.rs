@@ -34,6 +34,11 @@ fn reader_of(seen: &Seen) -> String {
     uuid::Uuid::parse_str(id).unwrap().to_string()
 }
 
+/// What the call names as its reader.
+fn info_of(call: &Seen) -> String {
+    call.params()[1]["Info"].as_str().unwrap().to_owned()
+}
+
 fn is_call(seen: &Seen) -> bool {
     seen.path == "/rpc/v0"
 }
@@ -200,6 +205,64 @@ fn a_refusal_is_the_miners_and_keeps_its_words() {
         .add_piece(&Piece::new(1500).handover, &go())
         .unwrap_err();
     assert!(matches!(error, SealerError::Malformed(_)), "{error:?}");
+}
+
+#[test]
+fn refusals_are_told_apart_by_the_miner_s_words() {
+    let refused = |text: &str| SealerError::Refused {
+        code: 1,
+        message: format!("SectorAddPieceToAny: {text}"),
+    };
+    let table = [
+        (
+            "storage call error 0: got unexpected piece CID: expected:baga1, got:baga2",
+            Refusal::OtherData,
+        ),
+        (
+            "current epoch 5000100 has passed deal proposal start epoch 5000400",
+            Refusal::TooLate,
+        ),
+        ("no worker can take it", Refusal::Other),
+    ];
+    for (text, expected) in table {
+        assert_eq!(refused(text).refusal(), expected, "{text}");
+        let elsewhere = SealerError::Unreachable(text.to_owned());
+        assert_eq!(elsewhere.refusal(), Refusal::Other);
+    }
+}
+
+#[test]
+fn a_miner_that_repeats_the_piece_s_address_gives_no_secret_away() {
+    for fetched in [false, true] {
+        let server = Server::start(move |seen| {
+            if !is_call(seen) {
+                return Reply::Hang(Duration::from_secs(60));
+            }
+            let call: Value = serde_json::from_slice(&seen.body).unwrap();
+            let message = format!(
+                "fetching piece: Get \"{}\": connection refused",
+                info_of(seen)
+            );
+            let answer = json!({"jsonrpc": "2.0", "id": call["id"], "error": {"code": 1, "message": message}});
+            Reply::Http(200, Vec::new(), answer.to_string().into_bytes())
+        });
+        let mut miner = miner(&server);
+        if fetched {
+            miner = miner.with_fetch_url(Box::new(|_| {
+                "http://10.0.0.7:9090/padded/0123456789abcdef".to_owned()
+            }));
+        }
+        let error = miner
+            .add_piece(&Piece::new(1500).handover, &go())
+            .unwrap_err();
+        let text = error.to_string();
+        let asked = server.seen();
+        let call = asked.iter().find(|seen| is_call(seen)).unwrap();
+        let info = info_of(call);
+        let secret = info.rsplit('/').next().unwrap();
+        assert!(!text.contains(secret), "{text}");
+        assert!(text.contains("fetching piece: Get") && text.contains("connection refused"));
+    }
 }
 
 #[test]

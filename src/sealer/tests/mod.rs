@@ -81,31 +81,49 @@ fn miner(server: &Server) -> LotusMiner {
     LotusMiner::new(&server.url(), limits()).unwrap()
 }
 
+/// Table E.4 of spec chain-sealer-rpc, as it stands there.
+const PHASES: [(Phase, &str); 5] = [
+    (
+        Phase::Collecting,
+        "WaitDeals, AddPiece, AddPieceFailed, SnapDealsWaitDeals, SnapDealsAddPiece, Empty",
+    ),
+    (
+        Phase::Sealing,
+        "Packing, GetTicket, PreCommit1, PreCommit2, PreCommitting, PreCommitWait, SubmitPreCommitBatch, \
+         PreCommitBatchWait, WaitSeed, Committing, CommitFinalize, SubmitCommit, CommitWait, SubmitCommitAggregate, \
+         CommitAggregateWait, FinalizeSector, ReceiveSector, SnapDealsPacking, UpdateReplica, ProveReplicaUpdate, \
+         SubmitReplicaUpdate, WaitMutable, ReplicaUpdateWait, FinalizeReplicaUpdate",
+    ),
+    (
+        Phase::OnChain,
+        "Proving, Available, UpdateActivating, ReleaseSectorKey",
+    ),
+    (
+        Phase::Gone,
+        "Terminating, TerminateWait, TerminateFinality, TerminateFailed, Removing, RemoveFailed, Removed",
+    ),
+    (
+        Phase::NeedsOperator,
+        "FailedUnrecoverable, SealPreCommit1Failed, SealPreCommit2Failed, PreCommitFailed, ComputeProofFailed, \
+         RemoteCommitFailed, CommitFailed, CommitFinalizeFailed, PackingFailed, FinalizeFailed, DealsExpired, \
+         RecoverDealIDs, SnapDealsAddPieceFailed, SnapDealsDealsExpired, SnapDealsRecoverDealIDs, AbortUpgrade, \
+         ReplicaUpdateFailed, ReleaseSectorKeyFailed, FinalizeReplicaUpdateFailed, Faulty, FaultReported, FaultedFinal",
+    ),
+];
+
 #[test]
-fn states_have_their_phases() {
-    let table = [
-        ("", Phase::Collecting),
-        ("Empty", Phase::Collecting),
-        ("WaitDeals", Phase::Collecting),
-        ("AddPieceFailed", Phase::Collecting),
-        ("SnapDealsWaitDeals", Phase::Collecting),
-        ("Packing", Phase::Sealing),
-        ("WaitSeed", Phase::Sealing),
-        ("CommitAggregateWait", Phase::Sealing),
-        ("ProveReplicaUpdate", Phase::Sealing),
-        ("Proving", Phase::OnChain),
-        ("Available", Phase::OnChain),
-        ("UpdateActivating", Phase::OnChain),
-        ("ReleaseSectorKey", Phase::OnChain),
-        ("TerminateWait", Phase::Gone),
-        ("Removed", Phase::Gone),
-        ("FailedUnrecoverable", Phase::NeedsOperator),
-        ("FaultedFinal", Phase::NeedsOperator),
-        ("AStateOfNextYear", Phase::Sealing),
-        ("proving", Phase::Sealing),
-    ];
-    for (state, expected) in table {
-        assert_eq!(phase(state), expected, "{state}");
+fn every_state_of_the_table_has_its_phase_and_unknown_ones_are_sealing() {
+    let mut count = 0;
+    for (expected, names) in PHASES {
+        for state in names.split(", ") {
+            assert_eq!(phase(state), expected, "{state}");
+            count += 1;
+        }
+    }
+    assert_eq!(count, 63);
+    assert_eq!(phase(""), Phase::Collecting, "just created");
+    for unknown in ["AStateOfNextYear", "proving", " Proving", "Removed2"] {
+        assert_eq!(phase(unknown), Phase::Sealing, "{unknown}");
     }
 }
 

@@ -79,21 +79,33 @@ fn sector(pieces: &[(u64, u8, u64)]) -> Value {
 /// A miner with these sectors.
 fn sectors(list: Vec<(u64, Value)>) -> Server {
     Server::start(move |seen| match seen.method().as_str() {
-        "SectorsListInStates" if list.is_empty() => Reply::Result(Value::Null),
         "SectorsListInStates" => {
             let states = seen.params()[0].as_array().unwrap().clone();
-            for wanted in [
-                "WaitDeals",
-                "PreCommit1",
-                "SnapDealsAddPiece",
-                "PackingFailed",
+            let first = states.contains(&json!("WaitDeals"));
+            for (state, wanted) in [
+                ("SnapDealsAddPiece", first),
+                ("UpdateReplica", first),
+                ("UpdateActivating", first),
+                ("PreCommit1", !first),
+                ("PackingFailed", !first),
+                ("Proving", false),
+                ("Removed", false),
+                ("FailedUnrecoverable", false),
             ] {
-                assert!(states.contains(&json!(wanted)), "{wanted}");
+                assert_eq!(states.contains(&json!(state)), wanted, "{state}");
             }
-            for unwanted in ["Proving", "Removed", "FailedUnrecoverable"] {
-                assert!(!states.contains(&json!(unwanted)), "{unwanted}");
-            }
-            Reply::Result(list.iter().map(|(number, _)| json!(number)).collect())
+            let shown = |status: &Value| match &status["State"] {
+                // One that is gone when it is looked at.
+                Value::Null => first,
+                state => states.contains(state),
+            };
+            let found = list.iter().filter(|(_, status)| shown(status));
+            let found: Vec<Value> = found.map(|(number, _)| json!(number)).collect();
+            Reply::Result(if found.is_empty() {
+                Value::Null
+            } else {
+                Value::Array(found)
+            })
         }
         _ => {
             let number = seen.params()[0].as_u64().unwrap();
@@ -169,7 +181,31 @@ fn a_sealer_that_lists_deals_without_pieces_is_believed() {
 fn the_search_is_bounded() {
     let server = sectors((1..=100).map(|n| (n, sector(&[(n, 3, 2048)]))).collect());
     assert_eq!(miner(&server).find(1, &cids::piece_cid(&[3; 32])), Ok(None));
-    assert_eq!(server.seen().len(), 65);
+    assert_eq!(server.seen().len(), 66, "two lists and 64 sectors");
     let newest = server.seen()[1].params()[0].clone();
     assert_eq!(newest, 100);
+}
+
+#[test]
+fn a_sector_with_an_old_number_that_takes_pieces_comes_before_new_ones_on_their_way() {
+    let mut old = sector(&[(70, 3, 2048)]);
+    old["State"] = json!("SnapDealsWaitDeals");
+    let on_its_way = |number: u64| {
+        let mut status = sector(&[(1_000 + number, 4, 2048)]);
+        status["State"] = json!("PreCommit1");
+        (number, status)
+    };
+    let mut list: Vec<_> = (1_000..1_200).map(on_its_way).collect();
+    list.push((5, old));
+    let server = sectors(list);
+    let found = miner(&server).find(70, &cids::piece_cid(&[3; 32]));
+    let place = SectorPlace {
+        sector: 5,
+        offset: 0,
+    };
+    assert_eq!(found, Ok(Some(place)));
+    assert_eq!(server.seen().len(), 2);
+    // And one on its way is still found behind them.
+    let found = miner(&server).find(2_199, &cids::piece_cid(&[4; 32]));
+    assert_eq!(found.unwrap().unwrap().sector, 1_199);
 }
