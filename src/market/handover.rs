@@ -1,107 +1,23 @@
 //! Giving the piece to the sealer, and keeping it afterwards.
 
+use super::Parts;
 use super::disk::{Disk, exists, remove};
 use super::files::Files;
-use super::inputs::Report;
 use super::late::{self, Whereabouts};
-use super::{Parts, Threads};
 use crate::deal::step::{Class, Event, Setback};
 use crate::deal::{Deal, Millis, Sector};
-use crate::filecoin::cids;
+use crate::filecoin::{ChainEpoch, cids};
+use crate::piece::Commp;
 use crate::piece::index_file::sizes_path;
-use crate::sealer::{Handover, SealerError, SectorPlace};
+use crate::sealer::{Handover, Refusal, SealerError, SectorPlace};
 use crate::store::PieceRecord;
-use smol::channel::Sender;
-use std::collections::{BTreeMap, VecDeque};
+use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use uuid::Uuid;
 
-/// Add-piece calls at the same time: each waits, possibly for hours, on a thread of its own, and lotus-miner opens a few
-/// sectors at a time only.
-const CALLS_MAX: usize = 8;
-
-/// Stack of such a thread.
-const STACK_BYTES: usize = 512 * 1024;
-
-/// Add-piece calls that run and deals that wait for one.
-#[derive(Default)]
-pub(super) struct Calls {
-    /// With what ends each of them.
-    running: BTreeMap<Uuid, Arc<AtomicBool>>,
-    waiting: VecDeque<(Uuid, bool)>,
-    stopping: bool,
-}
-
-impl Calls {
-    /// Puts a deal at the end of the queue; `look_first` if the sealer may have its piece already.
-    pub(super) fn enqueue(&mut self, deal: Uuid, look_first: bool) {
-        self.waiting.push_back((deal, look_first));
-    }
-
-    /// The next deal, if there is a place for it.
-    pub(super) fn next(&mut self) -> Option<(Uuid, bool)> {
-        if self.running.len() >= CALLS_MAX || self.stopping {
-            return None;
-        }
-        let next = self.waiting.pop_front()?;
-        self.running.insert(next.0, Arc::default());
-        Some(next)
-    }
-
-    /// A call has ended.
-    pub(super) fn ended(&mut self, deal: Uuid) {
-        self.running.remove(&deal);
-    }
-
-    /// Whether a call of this deal runs.
-    pub(super) fn runs(&self, deal: Uuid) -> bool {
-        self.running.contains_key(&deal)
-    }
-
-    /// Ends a deal's call, if one runs.
-    pub(super) fn stop(&self, deal: Uuid) {
-        if let Some(stop) = self.running.get(&deal) {
-            stop.store(true, Ordering::Relaxed);
-        }
-    }
-
-    /// Ends all calls.
-    pub(super) fn stop_all(&mut self) {
-        self.stopping = true;
-        for stop in self.running.values() {
-            stop.store(true, Ordering::Relaxed);
-        }
-    }
-
-    /// Starts the call of a deal on a thread of its own.
-    pub(super) fn start(
-        &self,
-        deal: &Deal,
-        look_first: bool,
-        files: &Files,
-        parts: &Parts,
-        threads: &Threads,
-        reports: &Sender<Report>,
-    ) {
-        let uuid = deal.uuid;
-        let stop = self.running.get(&uuid).cloned().unwrap_or_default();
-        let (told, parts) = (reports.clone(), parts.clone());
-        let (deal, files) = (deal.clone(), files.clone());
-        let started = threads.own.start("add-piece", STACK_BYTES, move || {
-            let event = add_piece(&deal, look_first, &files, &parts, &stop);
-            let _ = told.try_send(Report::Call(uuid, event));
-        });
-        if let Err(error) = started {
-            let setback = Setback::new(
-                Class::Auto,
-                format!("no thread for the sealer call: {error}"),
-            );
-            let _ = reports.try_send(Report::Call(uuid, Event::AddPieceFailed(setback)));
-        }
-    }
-}
+/// What is read at a time of a file that a sealer found to be another piece: few system calls, and a stop is seen soon.
+const READ_BYTES: usize = 1 << 20;
 
 /// The file that holds a deal's data before the hand-over.
 pub(super) fn data_file(deal: &Deal, files: &Files) -> PathBuf {
@@ -156,9 +72,19 @@ pub(super) fn check_file(kind: &str, file: &Path, bytes: u64, disk: &dyn Disk) -
     }
 }
 
-fn add_piece(
+/// How a piece is offered.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Offer {
+    /// The sealer may have it already.
+    pub look_first: bool,
+    /// The head, if it was seen lately.
+    pub head: Option<ChainEpoch>,
+}
+
+/// Offers a piece to its miner's sealer and waits for the answer, possibly for hours.
+pub(super) fn add_piece(
     deal: &Deal,
-    look_first: bool,
+    offer: Offer,
     files: &Files,
     parts: &Parts,
     stop: &AtomicBool,
@@ -178,7 +104,7 @@ fn add_piece(
             format!("no sealer is set for {}", deal.miner()),
         );
     };
-    match late::look(deal, look_first, parts) {
+    match whereabouts(deal, offer, parts) {
         Ok(Whereabouts::There(place)) => return Event::PieceAdded(sector(place)),
         Ok(Whereabouts::Nowhere) => {}
         Ok(Whereabouts::TooLate(head)) => return Event::NotActivated(head),
@@ -208,13 +134,16 @@ fn add_piece(
             Class::Manual,
             format!("failed to read piece data: {reason}"),
         ),
-        Err(error) => failed(
-            Class::Auto,
-            format!(
-                "packing piece {}: AddPiece failed: {error}",
-                deal.proposal().piece_cid
-            ),
-        ),
+        Err(error) => {
+            let (class, advice) = refused(&piece, error.refusal(), stop);
+            failed(
+                class,
+                format!(
+                    "packing piece {}: AddPiece failed: {error}{advice}",
+                    deal.proposal().piece_cid
+                ),
+            )
+        }
     }
 }
 
@@ -241,6 +170,72 @@ fn unclaimable(deal: &Deal, deal_id: u64, parts: &Parts) -> Option<String> {
             None
         }
     }
+}
+
+/// Where the piece is, as far as it has to be known before it is offered: one that was never offered is nowhere, and the
+/// head that was seen lately is enough to know that it is not too late. A sealer refuses what comes too late by itself.
+fn whereabouts(deal: &Deal, offer: Offer, parts: &Parts) -> Result<Whereabouts, String> {
+    let start = deal.proposal().start_epoch;
+    if !offer.look_first && offer.head.is_some_and(|head| head <= start) {
+        return Ok(Whereabouts::Nowhere);
+    }
+    late::look(deal, offer.look_first, parts)
+}
+
+/// How a sealer's refusal is met, and what the operator reads behind its words.
+fn refused(piece: &Handover, refusal: Refusal, stop: &AtomicBool) -> (Class, String) {
+    match refusal {
+        // Every further try comes later still.
+        Refusal::TooLate => (
+            Class::Manual,
+            "; only a smaller StartEpochSealingBuffer of the sealer or another clock of its node helps: \
+             change it and retry the deal before its start epoch, or its collateral is lost"
+                .to_owned(),
+        ),
+        // Cut short on its way, it has another commitment as well: the file knows.
+        Refusal::OtherData => match is_whole(piece, stop) {
+            Ok(None) => (Class::Stopped, String::new()),
+            Ok(Some(true)) => (
+                Class::Auto,
+                "; the file was read again and is as it should be: it was damaged on its way".to_owned(),
+            ),
+            Ok(Some(false)) => (
+                Class::Manual,
+                format!(
+                    "; the file {} has changed since it was checked: look at its disk, put the data there \
+                     again and retry the deal",
+                    piece.file.display()
+                ),
+            ),
+            Err(error) => (
+                Class::Manual,
+                format!("; the file {} cannot be read again: {error}", piece.file.display()),
+            ),
+        },
+        Refusal::Other => (Class::Auto, String::new()),
+    }
+}
+
+/// Whether a file still has the commitment of its piece; none if it was stopped.
+fn is_whole(piece: &Handover, stop: &AtomicBool) -> std::io::Result<Option<bool>> {
+    let mut file = std::fs::File::open(&piece.file)?;
+    let mut hasher = Commp::new();
+    let mut buffer = vec![0; READ_BYTES];
+    loop {
+        if stop.load(Ordering::Relaxed) {
+            return Ok(None);
+        }
+        let read = match file.read(&mut buffer) {
+            Ok(0) => break,
+            Ok(read) => read,
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error),
+        };
+        hasher.update(buffer.get(..read).unwrap_or_default());
+    }
+    let found = hasher.finish().extend_to(piece.proposal.piece_size);
+    let wanted = cids::piece_commitment(&piece.proposal.piece_cid);
+    Ok(Some(found.is_some() && found == wanted))
 }
 
 pub(super) fn sector(place: SectorPlace) -> Sector {

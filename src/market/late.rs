@@ -98,7 +98,12 @@ pub(super) fn look(deal: &Deal, offered: bool, parts: &Parts) -> Result<Whereabo
     if !offered && late.is_none() {
         return Ok(Whereabouts::Nowhere);
     }
-    // The sealer first: it shows what is not proven yet. What is proven between the two questions, the chain shows.
+    // The chain first: one question, and an active deal needs no other. It can be asked while the sealer is away, too.
+    let mut inactive = match on_chain(deal, deal_id, parts)? {
+        Ok(Some(place)) => return Ok(Whereabouts::There(place)),
+        Ok(None) => Ok(()),
+        Err(error) => Err(error),
+    };
     let found = match (offered, parts.sealers.get(deal.miner())) {
         (false, _) => Ok(None),
         (true, Some(sealer)) => sealer
@@ -106,21 +111,16 @@ pub(super) fn look(deal: &Deal, offered: bool, parts: &Parts) -> Result<Whereabo
             .map_err(|error| error.to_string()),
         (true, None) => Err(format!("no sealer is set for {}", deal.miner())),
     };
-    if let Ok(Some(place)) = found {
-        return Ok(Whereabouts::There(place));
+    match found {
+        Ok(Some(place)) => return Ok(Whereabouts::There(place)),
+        // A sector that was proven between the two questions is in neither answer.
+        Ok(None) if offered => match on_chain(deal, deal_id, parts)? {
+            Ok(Some(place)) => return Ok(Whereabouts::There(place)),
+            Ok(None) => inactive = Ok(()),
+            Err(error) => inactive = Err(error),
+        },
+        Ok(None) | Err(_) => {}
     }
-    let inactive = match parts.chain.deal_state(deal_id) {
-        Ok(Some(state)) if same(deal, &state) && state.sector_start_epoch > 0 => {
-            return Ok(Whereabouts::There(SectorPlace {
-                sector: state.sector_number,
-                offset: 0,
-            }));
-        }
-        Ok(_) => Ok(()),
-        // How some nodes say that there is no such deal.
-        Err(error @ ChainError::Refused { .. }) => Err(error),
-        Err(error) => return Err(format!("looking the deal up on chain: {error}")),
-    };
     let hopeless =
         inactive.is_ok() && late.is_some_and(|head| head > start.saturating_add(FINALITY));
     if let Err(error) = found
@@ -132,6 +132,28 @@ pub(super) fn look(deal: &Deal, offered: bool, parts: &Parts) -> Result<Whereabo
         (None, _) => Ok(Whereabouts::Nowhere),
         (Some(head), Ok(())) => Ok(Whereabouts::TooLate(head)),
         (Some(_), Err(error)) => Err(format!("looking the deal up on chain: {error}")),
+    }
+}
+
+/// The sector in which the chain shows a deal active; or an answer by which some nodes say that there is no such deal.
+///
+/// # Errors
+/// The chain does not say.
+fn on_chain(
+    deal: &Deal,
+    deal_id: u64,
+    parts: &Parts,
+) -> Result<Result<Option<SectorPlace>, ChainError>, String> {
+    match parts.chain.deal_state(deal_id) {
+        Ok(Some(state)) if same(deal, &state) && state.sector_start_epoch > 0 => {
+            Ok(Ok(Some(SectorPlace {
+                sector: state.sector_number,
+                offset: 0,
+            })))
+        }
+        Ok(_) => Ok(Ok(None)),
+        Err(error @ ChainError::Refused { .. }) => Ok(Err(error)),
+        Err(error) => Err(format!("looking the deal up on chain: {error}")),
     }
 }
 

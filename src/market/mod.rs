@@ -17,6 +17,7 @@
 mod accept;
 pub mod admin;
 mod ask;
+mod calls;
 mod command;
 mod confirm;
 mod disk;

@@ -1,10 +1,10 @@
 //! The run loop: everything that changes a live deal passes through here, one after the other.
 
+use super::calls::Calls;
 use super::confirm::{self, Messages};
 use super::events::{Feed, Subscribers};
 use super::facts::{Bench, lock};
 use super::funding::Funding;
-use super::handover::Calls;
 use super::import::Imports;
 use super::inputs::{Input, Report};
 use super::late::Late;

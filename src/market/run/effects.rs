@@ -4,7 +4,7 @@ use super::Market;
 use crate::deal::step::{self, Effect, Event};
 use crate::deal::{Checkpoint, Deal};
 use crate::filecoin::cids;
-use crate::market::handover;
+use crate::market::handover::{self, Offer};
 use crate::market::laid;
 use crate::market::late::{self, Whereabouts};
 use crate::piece::index_file::sizes_path;
@@ -34,7 +34,9 @@ impl Market {
                     self.messages.watch(message, uuid);
                 }
             }
-            Effect::AddPiece { look_first } => self.calls.enqueue(uuid, look_first),
+            Effect::AddPiece { look_first } => {
+                self.calls.enqueue(deal.miner(), uuid, look_first);
+            }
             Effect::Index => self.index(uuid),
             Effect::WatchSector => self.sectors.watch(uuid),
             Effect::WakeUp(at) => {
@@ -100,9 +102,10 @@ impl Market {
         while let Some((uuid, look_first)) = self.calls.next() {
             match self.live.get(&uuid) {
                 Some(live) if live.deal.checkpoint == Checkpoint::PublishConfirmed => {
+                    let head = self.bench.head().ok();
                     self.calls.start(
                         &live.deal,
-                        look_first,
+                        Offer { look_first, head },
                         &self.settings.files,
                         &self.parts,
                         &self.threads,

@@ -1,6 +1,6 @@
 //! Giving pieces to a sealer that refuses, forgets, hangs (edge cases 85, 87, 88).
 
-use super::world::{World, car, start, wait};
+use super::world::{World, car, other_miner, start, to_miner, wait};
 use crate::chain::DealState;
 use crate::deal::step::Verb;
 use crate::deal::{Checkpoint, Hold};
@@ -283,5 +283,139 @@ fn only_so_many_calls_wait_at_the_sealer() {
             running.until_sealed(params.uuid).await;
         }
         assert_eq!(world.sealer().state().added.len(), 11);
+    });
+}
+
+/// What lotus-miner says of bytes that are not the piece.
+fn other_data() -> SealerError {
+    SealerError::Refused {
+        code: 1,
+        message: "SectorAddPieceToAny: got unexpected piece CID: expected:baga1, got:baga2"
+            .to_owned(),
+    }
+}
+
+#[test]
+fn a_piece_that_was_damaged_on_its_way_is_offered_again() {
+    let mut world = World::new();
+    world.terms(|terms| (terms.retry_first, terms.retry_max) = (60_000, 60_000));
+    world.sealer().state().failures = vec![other_data()];
+    world.run(async {
+        let running = world.start().await;
+        let uuid = running.accepted(&world.online(1)).await;
+        let held = running.until(uuid, |deal| deal.hold != Hold::None).await;
+        assert!(matches!(held.hold, Hold::Auto { .. }), "{held:?}");
+        for part in [
+            "AddPiece failed: ",
+            "got unexpected piece CID: expected:baga1",
+            "the file was read again and is as it should be",
+        ] {
+            assert!(held.error.contains(part), "{}", held.error);
+        }
+        world.pass(Duration::from_secs(80));
+        running.until_sealed(uuid).await;
+        assert_eq!(world.sealer().state().calls, 2);
+    });
+}
+
+#[test]
+fn a_file_that_has_changed_since_it_was_checked_waits_for_the_operator() {
+    let world = World::new();
+    world.sealer().state().held = true;
+    world.sealer().state().failures = vec![other_data()];
+    world.run(async {
+        let running = world.start().await;
+        let uuid = running.accepted(&world.online(1)).await;
+        wait("the call", || {
+            (world.sealer().state().running == 1).then_some(())
+        })
+        .await;
+        let file = world.settings.files.staged(uuid);
+        let whole = std::fs::read(&file).unwrap();
+        let mut damaged = whole.clone();
+        damaged[100] ^= 1;
+        std::fs::write(&file, damaged).unwrap();
+        world.sealer().state().held = false;
+        let held = running.until(uuid, |deal| deal.hold != Hold::None).await;
+        assert_eq!(held.hold, Hold::Manual, "{}", held.error);
+        let named = file.display().to_string();
+        for part in ["has changed since it was checked", &named] {
+            assert!(held.error.contains(part), "{}", held.error);
+        }
+        std::fs::write(&file, whole).unwrap();
+        let retried = running.handle.wish(uuid, Wish::Verb(Verb::Retry)).await;
+        retried.unwrap();
+        running.until_sealed(uuid).await;
+        assert_eq!(world.sealer().state().added.len(), 1);
+    });
+}
+
+#[test]
+fn a_deal_that_starts_too_soon_for_the_sealer_waits_for_the_operator() {
+    let world = World::new();
+    world.sealer().state().failures = vec![SealerError::Refused {
+        code: 1,
+        message: "SectorAddPieceToAny: current epoch 7 has passed deal proposal start epoch 9"
+            .to_owned(),
+    }];
+    world.run(async {
+        let running = world.start().await;
+        let uuid = running.accepted(&world.online(1)).await;
+        let held = running.until(uuid, |deal| deal.hold != Hold::None).await;
+        assert_eq!(held.hold, Hold::Manual);
+        assert!(
+            held.error.contains("StartEpochSealingBuffer"),
+            "{}",
+            held.error
+        );
+        assert_eq!(
+            world.sealer().state().calls,
+            1,
+            "no further call will do better"
+        );
+        // The operator has changed the miner's setting.
+        let retried = running.handle.wish(uuid, Wish::Verb(Verb::Retry)).await;
+        retried.unwrap();
+        running.until_sealed(uuid).await;
+    });
+}
+
+#[test]
+fn a_sealer_that_takes_nothing_holds_up_no_other_one() {
+    let world = World::new();
+    world.sealer().state().held = true;
+    world.run(async {
+        let running = world.start().await;
+        for number in 1..=9 {
+            running.accepted(&world.online(number)).await;
+        }
+        wait("the calls", || {
+            (world.sealer().state().running == 8).then_some(())
+        })
+        .await;
+        let other = to_miner(world.online(10), &other_miner());
+        running.accepted(&other).await;
+        running.until_sealed(other.uuid).await;
+        assert_eq!(world.sealer().state().running, 8);
+        world.sealer().state().held = false;
+        for number in 1..=9 {
+            running.until_sealed(world.online(number).uuid).await;
+        }
+    });
+}
+
+#[test]
+fn the_chain_is_asked_before_the_sealer_and_again_behind_it() {
+    let world = World::new();
+    world.sealer().state().failures = vec![SealerError::Unreachable("cut off".to_owned())];
+    world.run(async {
+        let running = world.start().await;
+        let params = world.online(1);
+        running.accepted(&params).await;
+        running.until_sealed(params.uuid).await;
+        let first = world.chain.state().states_asked;
+        // Looked up before the second call: nothing on chain, nothing at the sealer, still nothing on chain.
+        assert!(first >= 2, "{first}");
+        assert_eq!(world.sealer().state().calls, 2);
     });
 }
