@@ -237,6 +237,16 @@ impl Devnet {
         self.shared.world().calls.clone()
     }
 
+    /// Begins to record calls with their parameters, and forgets those recorded so far; see [`Devnet::recorded`].
+    pub fn record(&self) {
+        self.shared.world().recorded = Some(Vec::new());
+    }
+
+    /// The calls since [`Devnet::record`], at all nodes and miners together, in their order; the first 100,000 of them.
+    pub fn recorded(&self) -> Vec<(&'static str, Vec<serde_json::Value>)> {
+        self.shared.world().recorded.clone().unwrap_or_default()
+    }
+
     /// Adds scripted trouble; earlier trouble comes first.
     pub fn set_fault(&self, fault: Fault) {
         self.shared.world().faults.push(fault);

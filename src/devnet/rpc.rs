@@ -335,7 +335,7 @@ async fn find_and_run(caller: &Caller, request: &Value) -> Answer {
         return Err(RpcError::arity(full, params.len(), method.arity));
     }
     kinds::check_names(caller.kind, name, &params)?;
-    caller.shared.world().count(method.name);
+    caller.shared.world().count(method.name, &params);
     let effect = strike(&mut caller.shared.world().faults, name, caller.node);
     match effect {
         None => run(caller, method, params).await,

@@ -10,6 +10,7 @@ use super::wallets::{self, KeyKind, Wallet};
 use crate::filecoin::message::SignedMessage;
 use crate::filecoin::{Address, SecretKey, TokenAmount};
 use cid::Cid;
+use serde_json::Value;
 use smol::channel;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -26,6 +27,12 @@ const DATACAP: u64 = 1 << 50;
 
 /// The number of a miner's first sector.
 const FIRST_SECTOR: u64 = 1187;
+
+/// Calls that are recorded for a test; those after them are only counted.
+const RECORDED_MAX: usize = 100_000;
+
+/// A call: its method and its parameters.
+pub type Recorded = (&'static str, Vec<Value>);
 
 /// Who asks for a piece to be added: a repeated call with the same is the same call (spec E.1).
 pub type PieceKey = (Cid, u64, Cid);
@@ -132,6 +139,8 @@ pub struct World {
     pub token_secret: [u8; 32],
     /// Calls of each method, of all nodes and miners.
     pub calls: BTreeMap<&'static str, u64>,
+    /// The calls themselves, from when a test asked for them.
+    pub recorded: Option<Vec<Recorded>>,
 }
 
 impl World {
@@ -163,6 +172,7 @@ impl World {
             default_key: first.map(|[owner, _, _]| owner.address.clone()),
             pushed: BTreeMap::new(),
             calls: BTreeMap::new(),
+            recorded: None,
             miners: config
                 .miners
                 .iter()
@@ -196,9 +206,14 @@ impl World {
     }
 
     /// Counts a call that has the right form.
-    pub fn count(&mut self, method: &'static str) {
+    pub fn count(&mut self, method: &'static str, params: &[Value]) {
         let count = self.calls.entry(method).or_default();
         *count = count.saturating_add(1);
+        if let Some(recorded) = &mut self.recorded
+            && recorded.len() < RECORDED_MAX
+        {
+            recorded.push((method, params.to_vec()));
+        }
     }
 
     /// The key that the node holds for this address.
