@@ -244,3 +244,35 @@ fn a_sealer_that_does_not_tell_its_permissions_is_taken() {
     // The node's token is tried instead.
     answer.line("ok", "node", "read, write, sign");
 }
+
+#[test]
+fn some_kind_of_deal_must_be_left() {
+    for pair in [["ONLINE", "OFFLINE"], ["VERIFIED", "UNVERIFIED"]] {
+        let mut world = World::new();
+        for kind in pair {
+            world.check().expect_fine();
+            world.set(&format!("CORACLE_CONSIDER_{kind}"), "false");
+        }
+        let setting = format!("CORACLE_CONSIDER_{}", pair[0]);
+        world
+            .check()
+            .expect_only("bad", "f01000 deals", &setting, "set one of them");
+    }
+    let mut world = World::with(|config| config.network_version = 29);
+    world.check().expect_only(
+        "warn",
+        "f01000 deals",
+        "from network version 29 on",
+        "CORACLE_CONSIDER_VERIFIED=false",
+    );
+    world.set("CORACLE_CONSIDER_UNVERIFIED", "false");
+    world.check().expect_only(
+        "bad",
+        "f01000 deals",
+        "from network version 29 on",
+        "CORACLE_CONSIDER_UNVERIFIED=true",
+    );
+    world.set("CORACLE_CONSIDER_UNVERIFIED", "true");
+    world.set("CORACLE_CONSIDER_VERIFIED", "false");
+    world.check().expect_fine();
+}

@@ -21,16 +21,16 @@ const INSTRUCTIONS: [&str; 2] = ["sha", "sha2"];
 /// Looks at the instructions and measures the kernel that `coracle run` would use.
 pub(super) fn look(config: &Config) -> Vec<Finding> {
     let kernel = config.sha_kernel.unwrap_or_else(Kernel::chosen);
-    let has = Kernel::all().iter().any(is_own);
+    let has = Kernel::all().into_iter().any(is_own);
     vec![judge(
         has,
-        has && !is_own(&kernel) && config.sha_kernel.is_some(),
+        has && !is_own(kernel) && config.sha_kernel.is_some(),
         kernel.name(),
         rate(kernel),
     )]
 }
 
-fn is_own(kernel: &Kernel) -> bool {
+fn is_own(kernel: Kernel) -> bool {
     INSTRUCTIONS.contains(&kernel.name())
 }
 

@@ -5,6 +5,7 @@ use super::money;
 use super::nodes::NodeFacts;
 use crate::chain::{ChainError, KeyPlace, Lotus, MarketBalance, MinerInfo, Publisher};
 use crate::config::MinerConfig;
+use crate::deal::judge::VERIFIED_ENDS_AT;
 use crate::filecoin::{Address, TokenAmount};
 
 /// Control addresses that are asked for their keys when nobody else has one; miners have up to ten.
@@ -95,6 +96,11 @@ pub(super) fn judge(miner: &MinerConfig, look: &Look, nodes: &[NodeFacts]) -> Ve
             listed(&info.controls)
         ),
     )];
+    let version = nodes
+        .iter()
+        .find_map(|node| node.seen.as_ref().ok())
+        .map(|seen| seen.network_version);
+    findings.extend(kinds(miner, version.unwrap_or(0)));
     findings.extend(piece_sizes(miner, info.sector_size));
     findings.extend(money::publish_wallet(miner, look, nodes));
     findings.push(money::escrow(&miner.address, look));
@@ -108,6 +114,34 @@ fn listed(addresses: &[Address]) -> String {
     }
     let texts: Vec<String> = addresses.iter().map(ToString::to_string).collect();
     texts.join(" ")
+}
+
+/// Some kind of deal must be left that is taken.
+pub(super) fn kinds(miner: &MinerConfig, network_version: u64) -> Option<Finding> {
+    let subject = format!("{} deals", miner.address);
+    let none_left = |pair: &str| {
+        Finding::bad(
+            &subject,
+            format!("{pair} deals are both refused by the settings: no deal is left"),
+            "set one of them to true",
+        )
+    };
+    if !miner.consider_online && !miner.consider_offline {
+        return Some(none_left("online (CORACLE_CONSIDER_ONLINE) and offline"));
+    }
+    if !miner.consider_verified && !miner.consider_unverified {
+        return Some(none_left(
+            "verified (CORACLE_CONSIDER_VERIFIED) and unverified",
+        ));
+    }
+    (miner.consider_verified && network_version >= VERIFIED_ENDS_AT).then(|| {
+        Finding::wrong(
+            !miner.consider_unverified,
+            &subject,
+            format!("from network version {VERIFIED_ENDS_AT} on there are no verified deals any more: they are refused"),
+            "set CORACLE_CONSIDER_VERIFIED=false and CORACLE_CONSIDER_UNVERIFIED=true",
+        )
+    })
 }
 
 /// A piece must fit into a sector.

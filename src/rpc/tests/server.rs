@@ -39,6 +39,7 @@ impl Seen {
 }
 
 /// What the server does with a request.
+#[derive(Clone)]
 pub enum Reply {
     /// A JSON-RPC result with this request's id.
     Result(Value),

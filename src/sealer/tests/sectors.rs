@@ -209,3 +209,27 @@ fn a_sector_with_an_old_number_that_takes_pieces_comes_before_new_ones_on_their_
     let found = miner(&server).find(2_199, &cids::piece_cid(&[4; 32]));
     assert_eq!(found.unwrap().unwrap().sector, 1_199);
 }
+
+#[test]
+fn a_sealer_tells_what_the_token_may_do_or_does_not() {
+    let told = |answer: Reply| {
+        let server = Server::start(move |seen| {
+            assert_eq!(seen.method(), "AuthVerify");
+            assert_eq!(seen.params(), json!(["a.b.c"]));
+            answer.clone()
+        });
+        let entry = format!("a.b.c:{}", server.url());
+        LotusMiner::new(&entry, Limits::default())
+            .unwrap()
+            .permissions()
+    };
+    let all = ["read", "admin"].map(str::to_owned).to_vec();
+    assert_eq!(told(Reply::Result(json!(["read", "admin"]))), Ok(Some(all)));
+    assert_eq!(told(Reply::Result(json!(null))), Ok(None));
+    let missing = Reply::Error(500, -32_601, "method not found");
+    assert_eq!(told(missing), Ok(None));
+    assert_eq!(told(Reply::text(401, "")), Err(SealerError::Unauthorized));
+    // Nobody needs to be asked.
+    let bare = LotusMiner::new("http://127.0.0.1:9", Limits::default()).unwrap();
+    assert_eq!(bare.permissions(), Ok(Some(vec!["read".to_owned()])));
+}
