@@ -28,6 +28,7 @@ pub use table::SETTINGS;
 use crate::filecoin::{Address, ChainEpoch, TokenAmount};
 use crate::market::FilterCommand;
 use crate::piece::sha256::Kernel;
+use crate::rpc::Authorities;
 use cid::Cid;
 use libp2p::Multiaddr;
 use raw::Raw;
@@ -112,6 +113,8 @@ pub struct Config {
     pub libp2p_key_file: PathBuf,
     /// Was that file named by the operator? Then it must be there; else it is made at the first start.
     pub libp2p_key_given: bool,
+    /// Who vouches for chain nodes and sealers over HTTPS; the public authorities if None.
+    pub authorities: Option<Authorities>,
     /// The miners, at least one, none twice.
     pub miners: Vec<MinerConfig>,
     /// Where libp2p listens.
@@ -174,6 +177,7 @@ impl fmt::Debug for Config {
             .field("announce", &self.announce)
             .field("http_listen", &self.http_listen)
             .field("admin_listen", &self.admin_listen)
+            .field("authorities", &self.authorities)
             .field("public_url", &self.public_url)
             .field("sealer_url", &self.sealer_url)
             .field("staging_bytes_max", &self.staging_bytes_max)
@@ -256,6 +260,7 @@ impl Config {
             pieces: PathBuf::new(),
             libp2p_key_file: PathBuf::new(),
             libp2p_key_given: false,
+            authorities: None,
             miners: Vec::new(),
             listen: Vec::new(),
             announce: Vec::new(),

@@ -5,7 +5,7 @@
 use super::setting::{Setting, miner, provider};
 use super::{MinerConfig, values};
 use crate::market::FilterCommand;
-use crate::rpc::{Endpoint, Version};
+use crate::rpc::{Authorities, Endpoint, Version};
 use crate::transfer::check_private_url;
 
 /// Writes a parsed value to its place.
@@ -63,6 +63,21 @@ pub static SETTINGS: &[Setting] = &[
         },
     )
     .secret(),
+    provider(
+        "CORACLE_CA_FILE",
+        "",
+        "file",
+        "PEM certificates of the authorities that chain node and sealers over HTTPS may have theirs from, in place of the \
+         public ones; for private nodes",
+        |config, text| {
+            let file = config.home.join(text.trim());
+            let read = Authorities::read(&file).map(Some);
+            put(
+                &mut config.authorities,
+                read.map_err(|why| format!("{}: {why}", file.display())),
+            )
+        },
+    ),
     // Where its files are.
     provider(
         "CORACLE_HOME",

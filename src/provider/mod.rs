@@ -90,6 +90,9 @@ impl Provider {
     ) -> Result<Self, ProviderError> {
         std::fs::create_dir_all(&config.home)
             .map_err(|error| failed(&config.home.display().to_string(), error))?;
+        if let Some(authorities) = &config.authorities {
+            crate::rpc::trust(authorities);
+        }
         let key = identity::libp2p_key(&config.libp2p_key_file, config.libp2p_key_given)
             .map_err(|error| failed("libp2p key", error))?;
         let token =

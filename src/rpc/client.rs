@@ -103,7 +103,7 @@ struct Manner {
 impl Client {
     /// A client that asks `endpoints` in this order.
     pub fn new(endpoints: Vec<Endpoint>, limits: Limits) -> Self {
-        let config = super::agent_config(&limits)
+        let config = super::server_config(&limits)
             .timeout_send_body(Some(limits.send))
             .timeout_recv_response(Some(limits.answer))
             .timeout_recv_body(Some(limits.body))

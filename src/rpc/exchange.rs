@@ -1,5 +1,6 @@
 //! One request and its answer: what went over the wire, in the terms of [`RpcError`] (chain-sealer-rpc A.4).
 
+use super::trust::handshake_failure;
 use super::{Endpoint, Phase, RpcError};
 use serde_json::Value;
 use ureq::Timeout;
@@ -50,8 +51,8 @@ pub(super) fn unreachable(
             LATE.to_owned(),
         ),
         ureq::Error::ConnectionFailed => (Phase::Connect, "no connection".to_owned()),
-        ureq::Error::Tls(text) => (Phase::Connect, format!("TLS: {text}")),
-        ureq::Error::Rustls(error) => (Phase::Connect, format!("TLS: {error}")),
+        ureq::Error::Tls(text) => (Phase::Connect, handshake_failure(text)),
+        ureq::Error::Rustls(error) => (Phase::Connect, handshake_failure(&error.to_string())),
         ureq::Error::Io(io) => match io.kind() {
             ErrorKind::ConnectionRefused
             | ErrorKind::HostUnreachable
@@ -60,7 +61,7 @@ pub(super) fn unreachable(
             | ErrorKind::AddrNotAvailable => (Phase::Connect, io.kind().to_string()),
             // rustls reports a broken handshake as invalid data, before anything was sent.
             ErrorKind::InvalidData if endpoint.is_tls() && !in_body => {
-                (Phase::Connect, format!("TLS: {io}"))
+                (Phase::Connect, handshake_failure(&io.to_string()))
             }
             _ if in_body => (Phase::Body, BROKEN.to_owned()),
             ErrorKind::UnexpectedEof

@@ -24,13 +24,16 @@ mod exchange;
 mod health;
 mod resolve;
 mod tcp;
+mod trust;
 
 pub use client::{Client, Limits, Patience};
 pub use endpoint::{ENDPOINTS_MAX, Endpoint, EndpointError, Version};
 pub use error::{Phase, RpcError};
+pub use trust::{Authorities, trust};
 
 use ureq::Agent;
 use ureq::config::{Config, ConfigBuilder};
+use ureq::tls::TlsConfig;
 use ureq::typestate::AgentScope;
 
 /// How every HTTP client of this room begins: where it goes, and how long it may take to get its question there. What waits for
@@ -48,6 +51,13 @@ pub fn agent_config(limits: &Limits) -> ConfigBuilder<AgentScope> {
         .timeout_resolve(Some(limits.resolve))
         .timeout_connect(Some(limits.connect))
         .timeout_send_request(Some(limits.send))
+}
+
+/// As [`agent_config`], for the servers that the operator has named: their certificates may come from authorities of the
+/// operator's own ([`trust()`]).
+pub fn server_config(limits: &Limits) -> ConfigBuilder<AgentScope> {
+    let tls = TlsConfig::builder().root_certs(trust::roots()).build();
+    agent_config(limits).tls_config(tls)
 }
 
 /// An HTTP client on this room's connections: names remembered for a short while, TCP keep-alive, no proxy. For what

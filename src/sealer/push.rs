@@ -42,7 +42,7 @@ pub(super) enum Pushed {
 
 /// An agent without bounds on waiting: HEAD stays open for hours, and so may the POST.
 pub(super) fn agent(limits: &Limits) -> Agent {
-    let config = crate::rpc::agent_config(limits)
+    let config = crate::rpc::server_config(limits)
         .timeout_per_write(Some(WRITE_STALL))
         .build();
     crate::rpc::agent(config)

@@ -6,6 +6,7 @@ use crate::client::provider::Provider;
 use crate::config;
 use crate::filecoin::keystore::Keystore;
 use crate::filecoin::{Address, SecretKey};
+use crate::rpc::{self, Authorities};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::str::FromStr;
@@ -155,8 +156,22 @@ pub fn locate(miner: &Address, said: Option<Provider>) -> Result<Provider, Failu
 pub fn chain(instead: &str) -> Result<Lotus, Failure> {
     let text = node_text()?
         .ok_or_else(|| Failure::Usage(format!("{NODE} is not set; set it, {instead}")))?;
+    trust_own_authorities()?;
     Lotus::new(&text, None, BTreeMap::new())
         .map_err(|error| Failure::Usage(format!("{NODE} {error}")))
+}
+
+/// Who vouches for the node over HTTPS, if it is not a public authority; the file's path is as given here, a client has no
+/// home directory to begin at.
+fn trust_own_authorities() -> Result<(), Failure> {
+    const NAME: &str = "CORACLE_CA_FILE";
+    let Some(file) = std::env::var_os(NAME).filter(|file| !file.is_empty()) else {
+        return Ok(());
+    };
+    let authorities = Authorities::read(std::path::Path::new(&file))
+        .map_err(|why| Failure::Usage(format!("{NAME}: {}: {why}", file.display())))?;
+    rpc::trust(&authorities);
+    Ok(())
 }
 
 /// The variable itself, or the content of the file that `FULLNODE_API_INFO_FILE` names.

@@ -24,7 +24,7 @@ pub use finding::{Finding, Level};
 
 use crate::chain::Lotus;
 use crate::config::Config;
-use crate::rpc::Limits;
+use crate::rpc::{self, Limits};
 use jobs::Job;
 use libp2p::{Multiaddr, PeerId};
 use nodes::NodeFacts;
@@ -76,6 +76,9 @@ enum Part {
 /// Looks at everything. `running` is the provider of this home directory, if there is one; blocks for
 /// [`FIRST_MAX`] and [`SECOND_MAX`] together at most.
 pub fn run(config: &Config, running: Option<&Running>) -> Vec<Finding> {
+    if let Some(authorities) = &config.authorities {
+        rpc::trust(authorities);
+    }
     let config = Arc::new(config.clone());
     let entries = nodes::entries(&config.fullnode_api_info);
     let parts = jobs::all(first_round(&config, running, &entries), FIRST_MAX);

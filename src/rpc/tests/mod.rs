@@ -5,3 +5,4 @@ mod endpoint;
 mod health;
 mod lists;
 pub mod server;
+mod trust;
