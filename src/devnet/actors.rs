@@ -89,11 +89,25 @@ pub fn apply(state: &mut State, epoch: ChainEpoch, message: &Message) -> Receipt
     } else {
         run(state, epoch, message)
     };
-    let burnt = TokenAmount::from_atto(BASE_FEE).times(receipt.gas_used);
+    let wasted = wasted(message.gas_limit, receipt.gas_used);
+    let burnt = TokenAmount::from_atto(BASE_FEE).times(receipt.gas_used.saturating_add(wasted));
     let tip = message.gas_premium.times(message.gas_limit);
     let fee = plus(&burnt, &tip).min(message.gas_fee_cap.times(message.gas_limit));
     state.credit(from, &minus(&TokenAmount::zero(), &fee));
     receipt
+}
+
+/// Units of gas that are paid for though they were not used: beyond a tenth more than was used, the same share of the rest as
+/// the limit lies beyond that tenth; all of the rest from twice on.
+fn wasted(limit: i64, used: i64) -> i64 {
+    let rest = limit.saturating_sub(used).max(0);
+    let beyond = limit.saturating_sub(used.saturating_mul(11) / 10).max(0);
+    if beyond >= used {
+        return rest;
+    }
+    // Less than 2^80: gas of a block is less than 2^40.
+    let share = i128::from(rest).saturating_mul(i128::from(beyond)) / i128::from(used.max(1));
+    i64::try_from(share).unwrap_or(rest)
 }
 
 /// Carries a message out without looking at nonce, fees or signature.
