@@ -3,8 +3,10 @@
 use super::admin_client::Admin;
 use super::{Failure, args, logger, settings, terminal};
 use crate::config::{Config, Place};
-use crate::provider::check::{self, Finding, Level, Running};
+use crate::filecoin::{Address, TokenAmount};
+use crate::provider::check::{self, Finding, Held, Level, Running};
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 /// Runs `coracle check`.
@@ -51,7 +53,23 @@ fn running(config: &Config) -> Option<Running> {
             .collect(),
         staging_reserved: number("staging_reserved"),
         kept_bytes: number("kept_bytes"),
+        held: held(&info),
     })
+}
+
+/// What it holds for each miner.
+fn held(info: &Value) -> BTreeMap<Address, Held> {
+    let miners = info.get("miners").and_then(Value::as_array);
+    let miners = miners.into_iter().flatten();
+    let held = miners.filter_map(|miner| {
+        let amount = |name: &str| TokenAmount::parse_atto(miner.get(name)?.as_str()?);
+        let held = Held {
+            collateral: amount("collateral_reserved")?,
+            fees: amount("publish_reserved")?,
+        };
+        Some((miner.get("miner")?.as_str()?.parse().ok()?, held))
+    });
+    held.collect()
 }
 
 fn count(findings: &[Finding], level: Level) -> usize {

@@ -441,7 +441,7 @@ pub static SETTINGS: &[Setting] = &[
         "CORACLE_ESCROW_LOW",
         "0.1 FIL",
         "FIL",
-        "less free market escrow than this is warned of in the log, and by `coracle funds`; 0 for no warning",
+        "less free market escrow than this is warned of in the log, by `coracle funds` and by `coracle check`; 0 for no warning",
         |miner, text| put(&mut miner.escrow_low, values::amount(text)),
     ),
     miner(

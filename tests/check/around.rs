@@ -95,6 +95,8 @@ fn it_works_beside_a_running_provider_and_disturbs_nothing() {
     let server = CarServer::start();
     world.set("CORACLE_PRIVATE_URLS", server.prefix());
     world.set("CORACLE_STAGING_BYTES_MAX", "64MiB");
+    // The deal waits for company until it is told not to.
+    world.set("CORACLE_PUBLISH_PERIOD", "1h");
     let provider = Running::start(&world.vars);
     assert_eq!(provider.peer, world.peer);
     world.set("CORACLE_ADMIN_LISTEN", provider.admin);
@@ -109,6 +111,7 @@ fn it_works_beside_a_running_provider_and_disturbs_nothing() {
     let url = server.serve(&car);
     let wanted = Client::wanted(&world.net, &world.net.miner(), &car, Some(url));
     let deal = client.accepted(&provider, &wanted);
+    client.reaches(&provider, deal, Checkpoint::Transferred);
     let answer = world.check();
     // This chain runs faster than time.
     answer.expect_only("warn", "clock", "behind the head of the chain", "NTP");
@@ -116,6 +119,12 @@ fn it_works_beside_a_running_provider_and_disturbs_nothing() {
     answer.line("ok", "provider", &format!("runs, peer {}", world.peer));
     answer.line("ok", "public URL", "leads here");
     answer.line("ok", "f01000 multiaddrs", &listens);
+    // What its deal holds is not free any more.
+    let escrow = answer.line("ok", "f01000 escrow", "held by deals on their way");
+    let what = escrow["what"].as_str().unwrap();
+    assert!(!what.contains(", 0 FIL held"), "{what}");
+    let published = provider.command(&world.vars, &["publish", "--now"]);
+    assert!(published.status.success());
     client.reaches(&provider, deal, Checkpoint::AddedPiece);
     assert!(provider.stop().0);
     // Afterwards its addresses are free again, and the database was nobody's business.

@@ -61,14 +61,23 @@ fn the_publish_wallet_must_be_the_miners_and_have_funds() {
         );
     }
     // Low, then nothing at all, where nobody else can pay.
-    let world = World::new();
+    let mut world = World::new();
     world.net.devnet.set_balance(&owner, &TokenAmount::zero());
     world.net.devnet.set_balance(&worker, &fil("0.01"));
+    let low = "has 0.01 FIL, its key is in the wallet of 127";
+    world
+        .check()
+        .expect_only("warn", "f01000 publish wallet", low, "lotus send");
+    // Three messages ahead are enough, and they cost what the settings let them.
+    world.net.devnet.set_balance(&worker, &fil("0.15"));
+    world.check().expect_fine();
+    world.set("CORACLE_PUBLISH_FEE_MAX", "0.06 FIL");
+    let what = "low, the next few publish messages may cost 0.18 FIL";
     world.check().expect_only(
         "warn",
         "f01000 publish wallet",
-        "has 0.01 FIL",
-        "lotus send",
+        what,
+        "CORACLE_PUBLISH_FEE_MAX",
     );
     world.net.devnet.set_balance(&worker, &TokenAmount::zero());
     world.check().expect_only(
@@ -87,7 +96,8 @@ fn the_publish_wallet_must_be_the_miners_and_have_funds() {
 #[test]
 fn the_escrow_is_held_against_what_pieces_need() {
     let escrow = |escrow: &str, locked: &str, smallest: &str| {
-        let world = World::new();
+        let mut world = World::new();
+        world.set("CORACLE_ESCROW_LOW", "0");
         let bounds = json!({ "Min": smallest, "Max": "2000000000000000000000000000" });
         for (method, answer) in [
             (
@@ -123,6 +133,18 @@ fn the_escrow_is_held_against_what_pieces_need() {
         "lotus wallet market add",
     );
     escrow("10", "5", "5").expect_fine();
+    // What the operator wants there: 1000 FIL are.
+    let mut world = World::new();
+    world.set("CORACLE_ESCROW_LOW", "1001");
+    let what = "low, CORACLE_ESCROW_LOW is 1001 FIL";
+    world.check().expect_only(
+        "warn",
+        "f01000 escrow",
+        what,
+        "coracle funds add AMOUNT --miner f01000",
+    );
+    world.set("CORACLE_ESCROW_LOW", "1000");
+    world.check().expect_fine();
 }
 
 #[test]
@@ -220,7 +242,7 @@ fn several_miners_have_lines_of_their_own() {
     answer.expect_only(
         "warn",
         "f01001 publish wallet",
-        "one message may cost 20000 FIL",
+        "the next few publish messages may cost 60000 FIL",
         "lotus send",
     );
 }

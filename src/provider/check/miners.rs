@@ -1,7 +1,7 @@
 //! One of our miners on chain.
 
 use super::finding::{Finding, bytes_text};
-use super::money;
+use super::money::{self, Funds};
 use super::nodes::NodeFacts;
 use crate::chain::{ChainError, KeyPlace, Lotus, MarketBalance, MinerInfo, Publisher};
 use crate::config::MinerConfig;
@@ -84,7 +84,12 @@ fn alternative(chain: &Lotus, info: &MinerInfo) -> Result<Option<Address>, Chain
 }
 
 /// What is said of a miner on chain, but for its contact.
-pub(super) fn judge(miner: &MinerConfig, look: &Look, nodes: &[NodeFacts]) -> Vec<Finding> {
+pub(super) fn judge(
+    miner: &MinerConfig,
+    look: &Look,
+    funds: &Funds,
+    nodes: &[NodeFacts],
+) -> Vec<Finding> {
     let info = &look.info;
     let mut findings = vec![Finding::ok(
         &miner.address.to_string(),
@@ -102,8 +107,8 @@ pub(super) fn judge(miner: &MinerConfig, look: &Look, nodes: &[NodeFacts]) -> Ve
         .map(|seen| seen.network_version);
     findings.extend(kinds(miner, version.unwrap_or(0)));
     findings.extend(piece_sizes(miner, info.sector_size));
-    findings.extend(money::publish_wallet(miner, look, nodes));
-    findings.push(money::escrow(&miner.address, look));
+    findings.extend(money::publish_wallet(miner, look, funds, nodes));
+    findings.push(money::escrow(&miner.address, look, funds));
     findings.extend(asks(miner, look));
     findings
 }

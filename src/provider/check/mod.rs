@@ -24,9 +24,11 @@ pub use finding::{Finding, Level};
 
 use crate::chain::Lotus;
 use crate::config::Config;
+use crate::filecoin::{Address, TokenAmount};
 use crate::rpc::{self, Limits};
 use jobs::Job;
 use libp2p::{Multiaddr, PeerId};
+use money::Funds;
 use nodes::NodeFacts;
 use sealers::SealerFacts;
 use std::collections::BTreeMap;
@@ -64,6 +66,17 @@ pub struct Running {
     pub staging_reserved: u64,
     /// Bytes that kept pieces fill in `CORACLE_PIECES`.
     pub kept_bytes: u64,
+    /// What it holds for the live deals of each miner.
+    pub held: BTreeMap<Address, Held>,
+}
+
+/// Money that a running provider holds for a miner's live deals, attoFIL.
+#[derive(Debug, Clone, Default)]
+pub struct Held {
+    /// Of the market escrow, as collateral.
+    pub collateral: TokenAmount,
+    /// Of the publish wallet, for publish messages.
+    pub fees: TokenAmount,
 }
 
 /// What one job of the first round brings.
@@ -183,7 +196,10 @@ fn second_round(
     for (miner, look) in config.miners.iter().zip(looks) {
         findings.extend(match look {
             Some(Some(Ok(look))) => {
-                let mut findings = miners::judge(miner, &look, seen);
+                let held = running.and_then(|running| running.held.get(&miner.address));
+                let terms = super::miner_settings(config, miner).terms;
+                let funds = Funds::of(&look, held, &terms);
+                let mut findings = miners::judge(miner, &look, &funds, seen);
                 findings.extend(contact::judge(
                     &miner.address,
                     &look.info,

@@ -1,16 +1,20 @@
 //! Who pays for publishing and for collateral, and whether there is enough. Pure.
 
+use super::Held;
 use super::finding::Finding;
 use super::miners::Look;
 use super::nodes::NodeFacts;
 use crate::chain::{KeyPlace, May};
 use crate::config::MinerConfig;
+use crate::deal::Terms;
+use crate::deal::money::{Money, Short};
 use crate::filecoin::{Address, TokenAmount};
 
 /// The publish wallet: its role, its key, its money.
 pub(super) fn publish_wallet(
     miner: &MinerConfig,
     look: &Look,
+    funds: &Funds,
     nodes: &[NodeFacts],
 ) -> Vec<Finding> {
     let subject = format!("{} publish wallet", miner.address);
@@ -30,7 +34,7 @@ pub(super) fn publish_wallet(
         findings.push(Finding::bad(&subject, format!("{key} {what}"), advice));
         return findings;
     }
-    findings.push(balance(miner, look, &subject));
+    findings.push(balance(look, funds, &subject));
     findings
 }
 
@@ -84,7 +88,7 @@ fn access_of<'n>(nodes: &'n [NodeFacts], name: &str) -> Option<&'n crate::chain:
     node.seen.as_ref().ok().map(|seen| &seen.access)
 }
 
-fn balance(miner: &MinerConfig, look: &Look, subject: &str) -> Finding {
+fn balance(look: &Look, funds: &Funds, subject: &str) -> Finding {
     let publisher = &look.publisher;
     let place = match &publisher.place {
         KeyPlace::Here => "its key is here".to_owned(),
@@ -100,31 +104,36 @@ fn balance(miner: &MinerConfig, look: &Look, subject: &str) -> Finding {
         "send it FIL: `lotus send {} AMOUNT`; each publish message may cost up to CORACLE_PUBLISH_FEE_MAX",
         publisher.key
     );
-    let most = miner.publish_fee_max.to_fil_text();
     if publisher.balance.is_zero() || publisher.balance.is_negative() {
         return Finding::bad(subject, format!("{has}: nothing to pay with"), advice);
     }
-    if publisher.balance < miner.publish_fee_max {
+    let short = funds.short.iter().find_map(|short| match short {
+        Short::Wallet(_, needed) => Some(needed.to_fil_text()),
+        Short::Escrow(_) => None,
+    });
+    if let Some(needed) = short {
         return Finding::warn(
             subject,
-            format!("{has}: low, one message may cost {most}"),
+            format!("{has}: low, the next few publish messages may cost {needed}"),
             advice,
         );
     }
+    let most = funds.fee_max.to_fil_text();
     Finding::ok(subject, format!("{has}; one message may cost {most}"))
 }
 
-/// The market escrow against the collateral that a piece needs.
-pub(super) fn escrow(miner: &Address, look: &Look) -> Finding {
+/// The market escrow against the collateral that a piece needs and against what the operator wants there.
+pub(super) fn escrow(miner: &Address, look: &Look, funds: &Funds) -> Finding {
     let subject = format!("{miner} escrow");
-    let free = look.escrow.available();
+    let free = funds.money.free();
     let has = format!(
-        "{} free, {} locked by deals",
+        "{} free, {} locked by deals on chain, {} held by deals on their way",
         free.to_fil_text(),
-        look.escrow.locked.to_fil_text()
+        look.escrow.locked.to_fil_text(),
+        funds.money.reserved.to_fil_text()
     );
     let advice = format!(
-        "add collateral from any wallet: `lotus wallet market add --address {miner} AMOUNT`"
+        "add collateral: `coracle funds add AMOUNT --miner {miner}` while the provider runs, or `lotus wallet market add --address {miner} AMOUNT`"
     );
     let (small, large) = (&look.collateral_small, &look.collateral_large);
     let none = TokenAmount::zero();
@@ -139,11 +148,8 @@ pub(super) fn escrow(miner: &Address, look: &Look) -> Finding {
         );
     }
     if free <= none {
-        return Finding::warn(
-            &subject,
-            format!("{has}: nothing to lock for a deal"),
-            advice,
-        );
+        let what = format!("{has}: nothing to lock for a deal");
+        return Finding::warn(&subject, what, advice);
     }
     if free < *large {
         return Finding::warn(
@@ -155,5 +161,44 @@ pub(super) fn escrow(miner: &Address, look: &Look) -> Finding {
             advice,
         );
     }
+    let low = |short: &Short| matches!(short, Short::Escrow(_));
+    if funds.short.iter().any(low) {
+        return Finding::warn(
+            &subject,
+            format!(
+                "{has}: low, CORACLE_ESCROW_LOW is {}",
+                funds.escrow_low.to_fil_text()
+            ),
+            advice,
+        );
+    }
     Finding::ok(&subject, has)
+}
+
+/// A miner's money as the provider looks at it, and what is short of it.
+pub(super) struct Funds {
+    money: Money,
+    short: Vec<Short>,
+    fee_max: TokenAmount,
+    escrow_low: TokenAmount,
+}
+
+impl Funds {
+    /// From the chain, with what a running provider holds for its deals.
+    pub fn of(look: &Look, held: Option<&Held>, terms: &Terms) -> Self {
+        let held = held.cloned().unwrap_or_default();
+        let money = Money {
+            available: look.escrow.available(),
+            reserved: held.collateral,
+            leaving: TokenAmount::zero(),
+            wallet: look.publisher.balance.clone(),
+            fees_reserved: held.fees,
+        };
+        Self {
+            short: money.short(terms),
+            money,
+            fee_max: terms.publish_fee_max.clone(),
+            escrow_low: terms.escrow_low.clone(),
+        }
+    }
 }
