@@ -77,7 +77,13 @@ impl Lotus {
     /// [`ChainError::Superseded`] is the only one after which another message may be prepared for the same order.
     pub(super) fn send_prepared(&self, prepared: &Prepared) -> Result<Cid, ChainError> {
         match &prepared.way {
-            Way::Wallet { node, message } => self.send_by_wallet(node, message, prepared.order),
+            Way::Wallet { node, message } => {
+                // The node would give it the nonce of a signed message that is on its way.
+                self.senders.take(&message.from, prepared.order)?;
+                let sent = self.send_by_wallet(node, message, prepared.order);
+                self.senders.free(&message.from, prepared.order);
+                sent
+            }
             Way::Signed { message, since } => {
                 // A message that was stored before a restart comes before new ones.
                 let held = self.senders.take(&message.message.from, prepared.order);

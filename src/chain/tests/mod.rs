@@ -2,6 +2,7 @@
 //!
 //! The bodies are those of the node's interface (chain-sealer-rpc B and C); the server is a table from method to reply.
 
+mod funds;
 mod look;
 mod outcome;
 mod reads;

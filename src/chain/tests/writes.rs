@@ -21,7 +21,7 @@ fn order() -> Order {
 }
 
 /// A node with one worker that can sign; `push` answers the sending.
-fn publisher(
+pub(super) fn publisher(
     version: &'static str,
     agent: &'static str,
     push: impl Fn(&str, &Value) -> Reply + Send + Sync + 'static,
@@ -70,7 +70,7 @@ fn sent(params: &Value, cid: &str) -> Reply {
     }))
 }
 
-fn asked(server: &Server, method: &str) -> Vec<Value> {
+pub(super) fn asked(server: &Server, method: &str) -> Vec<Value> {
     let seen = server.seen().into_iter();
     seen.filter(|s| s.method() == method)
         .map(|s| s.params())

@@ -7,6 +7,7 @@ mod edges;
 mod epochs;
 mod filter;
 mod filter_document;
+mod funds;
 mod judge;
 mod laid;
 mod ledger;

@@ -1,8 +1,8 @@
 //! A chain in memory: one state behind one lock, changed by the tests.
 
 use crate::chain::{
-    Chain, ChainError, CollateralBounds, DealState, Fate, Head, Order, Outcome, Prepared,
-    ProviderContact, ProviderFacts, Purse,
+    Call, Chain, ChainError, CollateralBounds, DealState, Fate, Head, Order, Outcome, Prepared,
+    ProviderContact, ProviderFacts, Purse, Receipt,
 };
 use crate::deal::tests::samples::{HEAD, atto, client_key};
 use crate::filecoin::address::Protocol;
@@ -44,6 +44,14 @@ pub struct State {
     pub publish_balance: i64,
     /// Messages by their order: the deals in them and their CID. Deal IDs are 100 × message + position.
     pub messages: Vec<(Uuid, Vec<ClientDealProposal>, Cid)>,
+    /// Messages of money that the chain has: order and message.
+    pub transfers: Vec<(Uuid, Message, Cid)>,
+    /// The next messages of money are taken for these.
+    pub taken_for: Vec<Cid>,
+    /// What each executed message has cost.
+    pub fee: Option<i64>,
+    /// Questions for fees.
+    pub fees_asked: u32,
     /// The next answers to `prepare`, the last one first; afterwards messages are made.
     pub prepare_failures: Vec<ChainError>,
     /// Messages that were made.
@@ -97,6 +105,39 @@ fn publish_message(deals: &[ClientDealProposal], nonce: u64) -> Message {
         method: market_actor::PUBLISH_STORAGE_DEALS,
         params: market_actor::encode_publish(deals),
     }
+}
+
+fn money_message(order: &Order, nonce: u64) -> Message {
+    let mut message = publish_message(&[], nonce);
+    match &order.call {
+        Call::AddBalance { amount, .. } => {
+            message.value = amount.clone();
+            message.method = market_actor::ADD_BALANCE;
+            message.params = market_actor::encode_add_balance(&order.miner);
+        }
+        Call::Withdraw { amount, .. } => {
+            message.method = market_actor::WITHDRAW_BALANCE;
+            message.params = market_actor::encode_withdraw(&order.miner, amount);
+        }
+        Call::Publish(_) => {}
+    }
+    message
+}
+
+/// Takes a message of money; the same bytes again are the same message.
+fn send_money(state: &mut State, prepared: &Prepared) -> Answer<Cid> {
+    let cid = prepared.cid().expect("money is signed first");
+    if !state.taken_for.is_empty() {
+        return Ok(state.taken_for.remove(0));
+    }
+    if state.transfers.iter().all(|(.., known)| *known != cid) {
+        let message = prepared.message().clone();
+        state.transfers.push((prepared.order, message, cid));
+    }
+    if state.mute {
+        return Err(ChainError::Unreachable("the answer was lost".to_owned()));
+    }
+    Ok(cid)
 }
 
 pub fn worker() -> SecretKey {
@@ -200,6 +241,14 @@ impl Chain for MemoryChain {
             return Err(error);
         }
         state.prepared += 1;
+        if !matches!(order.call, Call::Publish(_)) {
+            let message = money_message(order, u64::from(state.prepared));
+            return Ok(Prepared::signed(
+                order.id,
+                message.sign(&worker()),
+                state.head,
+            ));
+        }
         let message = publish_message(order.deals(), u64::from(state.prepared));
         let prepared = if state.signs_first {
             Prepared::signed(order.id, message.sign(&worker()), state.head)
@@ -213,6 +262,9 @@ impl Chain for MemoryChain {
         let mut state = self.here()?;
         if !state.publish_failures.is_empty() {
             return Err(state.publish_failures.remove(0));
+        }
+        if prepared.message().method != market_actor::PUBLISH_STORAGE_DEALS {
+            return send_money(&mut state, prepared);
         }
         let deals = market_actor::decode_publish(&prepared.message().params).expect("our own");
         let own = |message: &(Uuid, Vec<ClientDealProposal>, Cid)| {
@@ -280,12 +332,30 @@ impl Chain for MemoryChain {
         })
     }
 
-    fn fate(&self, _: &Cid) -> Answer<Fate> {
-        self.here().map(|_| Fate::Pending)
+    fn fate(&self, message: &Cid) -> Answer<Fate> {
+        let state = self.here()?;
+        let mut known = state.transfers.iter();
+        let Some((_, sent, _)) = known.find(|(.., cid)| cid == message) else {
+            return Ok(Fate::Unknown);
+        };
+        if state.pending {
+            return Ok(Fate::Pending);
+        }
+        let paid = market_actor::decode_withdraw(&sent.params).ok();
+        Ok(Fate::Executed(Receipt {
+            message: *message,
+            depth: 50,
+            exit_code: state.exit_code,
+            returned: paid.map_or(Vec::new(), |(_, paid)| {
+                market_actor::encode_withdraw_return(&paid)
+            }),
+        }))
     }
 
     fn fee(&self, _: &Cid) -> Answer<Option<TokenAmount>> {
-        self.here().map(|_| None)
+        let mut state = self.here()?;
+        state.fees_asked += 1;
+        Ok(state.fee.map(atto))
     }
 
     fn deal_state(&self, deal_id: u64) -> Answer<Option<DealState>> {

@@ -15,6 +15,7 @@ mod ends;
 mod events;
 mod filters;
 mod found;
+mod funds;
 mod gate;
 mod handovers;
 mod imports;

@@ -6,6 +6,7 @@ use super::super::{
 };
 use super::{Disk, deal, keep, put, store};
 use crate::deal::checkpoint::ALL;
+use crate::deal::funds::{Fees, FundsOrder, Kind};
 use crate::deal::tests::samples::{self, uuid};
 use crate::deal::{Checkpoint, Deal};
 use crate::filecoin::{Address, cids};
@@ -297,4 +298,33 @@ fn a_creation_that_was_cut_off_is_begun_anew() {
     assert!(!unfinished.exists());
     drop(store);
     std::fs::remove_file(&path).unwrap();
+}
+
+#[test]
+fn orders_of_money_and_sums_of_fees() {
+    let order = |number: u8| {
+        let mut order = FundsOrder::new(uuid(number), Address::id(1), Kind::Add, 9);
+        order.amount = samples::atto(u64::from(number));
+        order
+    };
+    let mut later = order(1);
+    later.fail("why");
+    let fees = |counted: u64| Fees {
+        counted,
+        ..Fees::default()
+    };
+    let keep = |miner: u64, counted| Write::Fees(Address::id(miner), Box::new(fees(counted)));
+    let writes = vec![
+        Write::Funds(Box::new(order(1))),
+        Write::Funds(Box::new(order(2))),
+        Write::Funds(Box::new(later.clone())),
+        Write::DropFunds(uuid(2)),
+        Write::DropFunds(uuid(3)),
+        keep(1, 1),
+        keep(2, 7),
+        keep(1, 2),
+    ];
+    let see = |store: &Redb| (store.funds().unwrap(), store.fees().unwrap());
+    let sums = vec![(Address::id(1), fees(2)), (Address::id(2), fees(7))];
+    check(writes, see, &(vec![later.clone()], sums));
 }
