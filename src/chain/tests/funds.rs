@@ -38,7 +38,12 @@ fn money_is_bound_to_a_nonce_even_where_a_node_remembers_identities() {
     // The parameters are the examples of chain-sealer-rpc D.1.
     for (order, method, value, params) in [
         (add(None, 4_000_000), 2, "4000000", "QwDSCQ=="),
-        (withdraw(None, two_and_a_half), 3, "0", "gkMA0glJACKxyMEiegAA"),
+        (
+            withdraw(None, two_and_a_half),
+            3,
+            "0",
+            "gkMA0glJACKxyMEiegAA",
+        ),
     ] {
         let server = lotus_node();
         let chain = lotus(&server);
@@ -52,8 +57,14 @@ fn money_is_bound_to_a_nonce_even_where_a_node_remembers_identities() {
         let pushes = asked(&server, "MpoolPush");
         assert_eq!((pushes.len(), &pushes[0]), (2, &pushes[1]));
         let message = &pushes[0][0]["Message"];
-        assert_eq!((&message["To"], &message["Method"]), (&json!("f05"), &json!(method)));
-        assert_eq!((&message["Value"], &message["Params"]), (&json!(value), &json!(params)));
+        assert_eq!(
+            (&message["To"], &message["Method"]),
+            (&json!("f05"), &json!(method))
+        );
+        assert_eq!(
+            (&message["Value"], &message["Params"]),
+            (&json!(value), &json!(params))
+        );
         assert_eq!(message["Nonce"], 119);
         // 50,000 attoFIL for 1,000 units of gas.
         assert_eq!(message["GasFeeCap"], "50");
@@ -67,9 +78,13 @@ fn only_owner_and_worker_withdraw_and_whoever_is_named_pays() {
     let chain = lotus(&server);
     for from in [1_000, 1_001] {
         chain.prepare(&withdraw(Some(id(from)), atto(1))).unwrap();
-        chain.send(&chain.prepare(&withdraw(Some(id(from)), atto(1))).unwrap()).unwrap();
+        chain
+            .send(&chain.prepare(&withdraw(Some(id(from)), atto(1))).unwrap())
+            .unwrap();
     }
-    let error = chain.prepare(&withdraw(Some(id(777)), atto(1))).unwrap_err();
+    let error = chain
+        .prepare(&withdraw(Some(id(777)), atto(1)))
+        .unwrap_err();
     assert!(
         matches!(&error, ChainError::NoSender(text) if text.contains("neither owner nor worker")),
         "{error:?}"
@@ -140,7 +155,8 @@ fn executed(exit_code: i64, base_fee: Option<&'static str>) -> Server {
 fn a_fee_follows_from_receipt_message_and_base_fee() {
     let cid = cids::chain_cid(b"a message");
     for exit_code in [0, 18] {
-        let chain = lotus(&executed(exit_code, Some("20")));
+        let server = executed(exit_code, Some("20"));
+        let chain = lotus(&server);
         // 1,000 units used and 200 of the 500 beyond them burned at 20, 1,500 at the premium of 4.
         assert_eq!(chain.fee(&cid), Ok(Some(atto(1_200 * 20 + 1_500 * 4))));
         let Ok(Fate::Executed(receipt)) = chain.fate(&cid) else {
@@ -151,5 +167,6 @@ fn a_fee_follows_from_receipt_message_and_base_fee() {
         assert_eq!(paid.ok(), TokenAmount::parse_fil("2.5"));
     }
     // A node that does not tell the base fee cannot tell the fee.
-    assert_eq!(lotus(&executed(0, None)).fee(&cid), Ok(None));
+    let server = executed(0, None);
+    assert_eq!(lotus(&server).fee(&cid), Ok(None));
 }
