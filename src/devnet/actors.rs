@@ -106,8 +106,9 @@ fn wasted(limit: i64, used: i64) -> i64 {
         return rest;
     }
     // Less than 2^80: gas of a block is less than 2^40.
-    let share = i128::from(rest).saturating_mul(i128::from(beyond)) / i128::from(used.max(1));
-    i64::try_from(share).unwrap_or(rest)
+    let product = i128::from(rest).saturating_mul(i128::from(beyond));
+    let share = product.checked_div(i128::from(used));
+    share.map_or(rest, |share| i64::try_from(share).unwrap_or(rest))
 }
 
 /// Carries a message out without looking at nonce, fees or signature.
