@@ -1,5 +1,24 @@
-//! The traps of a chain node's interface (spec chain-sealer-rpc J), each against the devnet over real HTTP. Those of the
-//! sealer are in `sealer_devnet.rs`, those that the server's side decides in `devnet_http`.
+//! The traps of section J of spec chain-sealer-rpc against the devnet over real HTTP, those of the chain node here. Where to
+//! find each of them:
+//!
+//! | trap | test |
+//! |---|---|
+//! | 1, `/rpc/v1` and `/rpc/v0` | `trap_1_the_node_is_asked_under_v1`; `sealer_devnet.rs`: `trap_1_the_miner_is_asked_under_v0` |
+//! | 2, exact arity | `trap_2_…` for all kinds of nodes |
+//! | 3, bodies with every status, 401 | `trap_3_…`; each code in `src/rpc/tests/client.rs`: `error_objects_are_read_with_every_status` |
+//! | 4, forms of values | `trap_4_…`; `src/filecoin/tests/json.rs` |
+//! | 5, what is signed | `trap_5_…`; the vectors of section C in `src/filecoin/tests/signature.rs`; `oracle/tests/signatures.rs` |
+//! | 6, replaced messages | `trap_6_…` |
+//! | 7, null is no error | `trap_7_…` |
+//! | 8, ranks and re-read IDs | `trap_8_…` |
+//! | 9, ID addresses, labels of bytes | `trap_9_…` |
+//! | 10, exit code 0 with nothing | `trap_10_…`; with the real binary `clients.rs`: `each_kind_of_client_…` |
+//! | 11, once only | `trap_11_…`; `chain_sending.rs` |
+//! | 12, AddPiece | `sealer_devnet.rs`: `trap_12_…` (two), `a_piece_is_pushed_…` with and without redirect, `a_repeated_call_joins_…`; the exact bytes in `src/sealer/tests/push.rs` |
+//! | 13, collateral and escrow | `trap_13_…`, `trap_13_money_goes_back_to_the_owner` |
+//! | 14, sealing buffer | `sealer_devnet.rs`: `trap_14_…`; `trap_14_a_deal_that_has_begun_…`; too near to be accepted `src/deal/tests/filter.rs`, too near to be published `src/market/tests/classes/rows.rs` |
+//! | 15, verified deals | `trap_15_…` (two); with the real binary `clients.rs` |
+//! | 16, Curio and droplet | `sealer_devnet.rs`: `trap_16_…`; offline deals, all that droplet takes, `offline_imports.rs` |
 
 #[path = "support/devnet.rs"]
 mod support;
@@ -363,4 +382,99 @@ fn trap_15_datacap_is_spent_on_padded_bytes_of_a_mebibyte_at_least() {
     net.advance(2);
     let after = chain.datacap(&client.address).unwrap().unwrap();
     assert_eq!(&before - &after, TokenAmount::from_atto(1_u64 << 20));
+}
+
+#[test]
+fn trap_15_datacap_is_set_aside_for_sixty_days_at_most_and_until_the_start() {
+    let net = Net::start(|_| ());
+    let chain = net.chain();
+    let client = &net.people().verified_client;
+    let verified = |number: u8, days: i64| {
+        let mut proposal = net.deal(&client.key, number).proposal;
+        (proposal.verified, proposal.piece_size) = (true, 1 << 20);
+        proposal.start_epoch = net.epoch() + days * 2_880;
+        proposal.end_epoch = proposal.start_epoch + 518_400;
+        signed(proposal, &client.key)
+    };
+    let mut plain = verified(3, 10).proposal;
+    plain.verified = false;
+    let deals = vec![
+        verified(1, 30),
+        verified(2, 200),
+        signed(plain, &client.key),
+    ];
+    let asked: Vec<_> = deals.iter().map(|deal| deal.proposal.clone()).collect();
+    let message = publish(&chain, &order(1, deals));
+    net.advance(3);
+    let Ok(Outcome::Executed { deals, depth, .. }) = chain.outcome(&message, &asked) else {
+        panic!("not executed");
+    };
+    let expiry = |place: usize| chain.allocation_expiry(deals[place].unwrap()).unwrap();
+    assert_eq!(expiry(0), Some(asked[0].start_epoch));
+    // Executed in the tipset before the one that shows it.
+    let executed = net.epoch() - depth - 1;
+    assert_eq!(expiry(1), Some(executed + 172_800));
+    assert!(expiry(1).unwrap() < asked[1].start_epoch);
+    assert_eq!(expiry(2), None);
+    assert_eq!(chain.allocation_expiry(12_345), Ok(None));
+}
+
+#[test]
+fn trap_14_a_deal_that_has_begun_is_not_published() {
+    let net = Net::start(|_| ());
+    let chain = net.chain();
+    let client = &net.people().client;
+    let starting = |offset: i64| {
+        let mut proposal = net.deal(&client.key, 1).proposal;
+        proposal.start_epoch = net.epoch() + offset;
+        signed(proposal, &client.key)
+    };
+    let miner = Address::id(MINER);
+    assert_eq!(chain.dry_run(&miner, &starting(10)), Ok(None));
+    assert!(chain.dry_run(&miner, &starting(-1)).unwrap().is_some());
+}
+
+#[test]
+fn trap_13_money_goes_back_to_the_owner() {
+    use coracle::filecoin::market_actor;
+    use coracle::filecoin::message::Message;
+    let net = Net::start(|_| ());
+    let chain = net.chain();
+    let node = chain.node();
+    let [owner, worker, _] = &net.people().miners[0];
+    let miner = Address::id(MINER);
+    let fil = TokenAmount::from_atto(FIL);
+    let (owned, held) = (
+        node.wallet_balance(&owner.address).unwrap(),
+        node.market_balance(&miner, None).unwrap().escrow,
+    );
+    let message = Message {
+        version: 0,
+        to: Address::market_actor(),
+        from: worker.address.clone(),
+        nonce: node.next_nonce(&worker.address).unwrap(),
+        value: TokenAmount::zero(),
+        gas_limit: 50_000_000,
+        gas_fee_cap: TokenAmount::from_atto(1_000_000_u64),
+        gas_premium: TokenAmount::from_atto(200_000_u64),
+        method: market_actor::WITHDRAW_BALANCE,
+        params: market_actor::encode_withdraw(&miner, &fil),
+    };
+    let sent = coracle::filecoin::json::from_signed_message(&message.sign(&worker.key));
+    let (status, text) = post(
+        &format!("http://{}/rpc/v1", net.node_addr()),
+        None,
+        &call("MpoolPush", json!([sent])),
+    );
+    assert!(status == 200 && !text.contains("error"), "{text}");
+    net.advance(3);
+    assert_eq!(
+        &held - &node.market_balance(&miner, None).unwrap().escrow,
+        fil
+    );
+    assert_eq!(
+        &node.wallet_balance(&owner.address).unwrap() - &owned,
+        fil,
+        "the worker asked, the owner has it"
+    );
 }

@@ -239,6 +239,19 @@ fn a_sector_that_failed_keeps_its_deal_and_shows_its_state() {
 }
 
 #[test]
+fn trap_1_the_miner_is_asked_under_v0() {
+    let net = Net::start(|_| ());
+    assert_eq!(miner(&net).actor_address(), Ok(Address::id(1000)));
+    let v1 = format!("http://{}/rpc/v1", net.miner_addr(0).unwrap());
+    let elsewhere = LotusMiner::new(&v1, limits()).unwrap().actor_address();
+    let error = elsewhere.unwrap_err();
+    assert!(
+        matches!(&error, SealerError::Unreachable(text) if text.contains("404")),
+        "{error:?}"
+    );
+}
+
+#[test]
 fn trap_12_a_deal_with_id_0_is_not_offered_and_a_reader_that_closes_early_is_no_success() {
     let net = Net::start(|_| ());
     let bytes = data(200_000);
@@ -313,4 +326,46 @@ fn trap_14_a_piece_whose_deal_starts_within_the_sealing_buffer_is_refused_by_nam
         matches!(&error, SealerError::Refused { code: 1, message } if message.contains("has passed deal proposal start epoch")),
         "{error:?}"
     );
+}
+
+#[test]
+fn trap_16_a_sealer_that_takes_no_pieces_is_told_with_what_would_do() {
+    let net = Net::start(|_| ());
+    let bytes = data(5_000);
+    let file = File::new(&bytes);
+    let piece = published(&net, &bytes, &file);
+    let miner = miner(&net);
+    // Curio since v1.24.3: the node's RPC answers, the method is gone.
+    for (code, message) in [
+        (-32601, "method 'Filecoin.SectorAddPieceToAny' not found"),
+        (-32001, "not supported"),
+    ] {
+        net.set_fault(Fault::once(
+            "SectorAddPieceToAny",
+            Effect::Error {
+                code,
+                message: message.to_owned(),
+                done: false,
+            },
+        ));
+        let begun = Instant::now();
+        let error = miner.add_piece(&piece, &go()).unwrap_err();
+        assert!(begun.elapsed() < Duration::from_secs(10));
+        let told = error.to_string();
+        for part in [message, "Curio", "CORACLE_HANDOVER_DIR"] {
+            assert!(told.contains(part), "{told}");
+        }
+    }
+    // An ordinary refusal is no such thing.
+    net.set_fault(Fault::once(
+        "SectorAddPieceToAny",
+        Effect::Error {
+            code: 1,
+            message: "not implemented".to_owned(),
+            done: false,
+        },
+    ));
+    let told = miner.add_piece(&piece, &go()).unwrap_err().to_string();
+    assert!(told.ends_with("not implemented"), "{told}");
+    assert!(net.sectors(0).is_empty());
 }

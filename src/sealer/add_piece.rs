@@ -113,7 +113,7 @@ fn wait(events: &mpsc::Receiver<Event>, stop: &AtomicBool) -> Result<SectorPlace
             return Err(SealerError::Stopped);
         }
         match events.recv_timeout(LOOK) {
-            Ok(Event::Answered(result)) => return place(&result?),
+            Ok(Event::Answered(result)) => return place(&result.map_err(refused)?),
             Ok(Event::Pushed(Pushed::File(reason))) => return Err(SealerError::File(reason)),
             Ok(Event::Pushed(Pushed::Broken(reason))) => {
                 log::warn!("pushing a piece ended early: {reason}; waiting for the sealer's word");
@@ -126,6 +126,21 @@ fn wait(events: &mpsc::Receiver<Event>, stop: &AtomicBool) -> Result<SectorPlace
                 )));
             }
         }
+    }
+}
+
+/// A server without this method is up and well and will never take a piece: the operator hears what would.
+fn refused(error: RpcError) -> SealerError {
+    let unknown = matches!(error, RpcError::NoSuchMethod { .. });
+    match SealerError::from(error) {
+        SealerError::Refused { code, message } if unknown => SealerError::Refused {
+            code,
+            message: format!(
+                "{message}; the sealer is no lotus-miner, and takes no pieces from a market beside it (Curio does not since \
+                 v1.24.3): for one that fetches them by other means set CORACLE_HANDOVER_DIR"
+            ),
+        },
+        error => error,
     }
 }
 

@@ -82,6 +82,28 @@ fn error_objects_are_read_with_every_status() {
         (200, 12, "requested epoch was a null round", |e| {
             matches!(e, RpcError::Refused { code: 12, .. })
         }),
+        (200, 4, "F3 is not running", |e| {
+            matches!(e, RpcError::Refused { code: 4, .. })
+        }),
+        (200, 13, "payment channels are disabled", |e| {
+            matches!(e, RpcError::Refused { code: 13, .. })
+        }),
+        (200, -32005, "block range limit", |e| {
+            matches!(e, RpcError::Refused { code: -32005, .. })
+        }),
+        // Proxies and gateways put their own status over an answer.
+        (404, -32601, "method not found", |e| {
+            matches!(e, RpcError::NoSuchMethod { code: -32601, .. })
+        }),
+        (403, -32003, "not allowed", |e| {
+            matches!(e, RpcError::Forbidden { .. })
+        }),
+        (429, 1, "slow down", |e| {
+            matches!(e, RpcError::Refused { code: 1, .. })
+        }),
+        (503, 1, "catching up", |e| {
+            matches!(e, RpcError::Refused { code: 1, .. })
+        }),
         (200, -32002, "expensive state fork", |e| {
             matches!(e, RpcError::Refused { code: -32002, .. })
         }),

@@ -4,5 +4,6 @@ mod client;
 mod endpoint;
 mod health;
 mod lists;
+mod phases;
 pub mod server;
 mod trust;
