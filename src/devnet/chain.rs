@@ -269,8 +269,15 @@ impl Chain {
 
     /// Makes the next tipset: carries the head's operations out and takes waiting messages in.
     pub fn tick(&mut self) {
+        self.tick_after(0);
+    }
+
+    /// The same behind so many heights without a tipset (null rounds).
+    pub fn tick_after(&mut self, null_rounds: u32) {
         let epoch = self.head.height;
-        let height = epoch.saturating_add(1);
+        let height = epoch
+            .saturating_add(1)
+            .saturating_add(ChainEpoch::from(null_rounds));
         let cids = block_cids(&self.rules.seed, self.branch, height, &self.head.cids);
         let before = Arc::clone(&self.state);
         if self.shift > 0 {

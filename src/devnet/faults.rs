@@ -1,5 +1,33 @@
 //! Scripted trouble: what a test wants to go wrong, and how often.
+//!
+//! A script is a list of [`Fault`]s (`Devnet::set_fault`): each strikes the calls of a method, after as many as are to pass, as
+//! often as it is to. What happens to the whole world at once can be part of the script ([`Effect::First`]) or be brought
+//! about by the test at a moment of its own. What a node or miner is like is said when the devnet starts.
+//!
+//! | trouble | in a script | by the test | at the start |
+//! |---|---|---|---|
+//! | delay, before or behind the work | [`Effect::Delay`], [`Effect::Late`] | | |
+//! | lost connection, the work done or not | [`Effect::Drop`] | | |
+//! | error, the work done or not | [`Effect::Error`] | | |
+//! | a proxy's page, a wrong result | [`Effect::Status`], [`Effect::Answer`] | | |
+//! | the miner stops reading a piece | [`Effect::CloseEarly`] | | |
+//! | re-organisation | [`Event::Reorganise`] | `reorganise` | |
+//! | null rounds: heights without a tipset | [`Event::Skip`] | `skip` | |
+//! | the waiting messages are replaced | [`Event::ReplaceWaiting`] | `replace_message` | |
+//! | somebody else takes the next nonce | | `spend_nonce` | |
+//! | the node restarts and has lost its mempool | [`Event::RestartNode`] | `restart_node` | |
+//! | the miner restarts and has lost its memory | [`Event::RestartMiner`] | `restart_miner` | |
+//! | the actor drops deals | [`Event::Escrow`] | `set_escrow` | |
+//! | a deal is terminated, slashed | | `terminate_deal`, `slash_deal` | |
+//! | a sector in any state, thousands of them | | `force_sector`, `add_sectors` | |
+//! | another network version, contact, balance | | `set_network_version`, `set_contact`, `set_balance` | |
+//! | a worker to which pushed pieces are redirected | | | `worker_redirect` |
+//! | strict Forest, Venus, gateway; several nodes | | | `kind`, `more_nodes` |
+//! | permissions are enforced | | `token` | `auth` |
+//! | the node forgets messages' identities | | | `message_ids` |
+//! | the halves of a pushed piece miss each other | | | `pairing` |
 
+use crate::filecoin::{Address, TokenAmount};
 use std::time::Duration;
 
 /// Trouble waiting for its calls.
@@ -42,8 +70,27 @@ pub enum Effect {
     Status(u16),
     /// The call is carried out and this is answered instead of its result: a broken server.
     Answer(serde_json::Value),
+    /// Something happens to the whole world, then the call is carried out.
+    First(Event),
     /// `SectorAddPieceToAny` stops reading after this many bytes of the piece and fails.
     CloseEarly(u64),
+}
+
+/// What happens to the whole world.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// The last tipsets, so many of them, are replaced by others.
+    Reorganise(usize),
+    /// So many heights have no tipset.
+    Skip(u32),
+    /// Each message that waits is replaced by the same with a higher premium.
+    ReplaceWaiting,
+    /// The node restarts without the messages that wait, and without the memory of messages' identities.
+    RestartNode,
+    /// The miner with this place restarts: open calls lose their connection, and what it knew of earlier ones is gone.
+    RestartMiner(usize),
+    /// Somebody's escrow becomes this much: deals that it no longer covers are dropped.
+    Escrow(Address, TokenAmount),
 }
 
 impl Fault {

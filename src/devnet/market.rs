@@ -54,6 +54,8 @@ pub struct Deal {
     pub allocation: Option<u64>,
     /// The sector and its activation, once sealed.
     pub sector: Option<(u64, ChainEpoch)>,
+    /// When it was slashed, if it was.
+    pub slashed: Option<ChainEpoch>,
 }
 
 /// DataCap set aside for one deal (spec B.16).
@@ -153,6 +155,25 @@ impl Market {
         balance.locked = minus(&balance.locked, amount);
     }
 
+    /// Removes a deal, whatever was agreed; false if there is none.
+    pub fn remove(&mut self, number: u64) -> bool {
+        let Some(deal) = self.deals.remove(&number) else {
+            return false;
+        };
+        self.known.remove(&deal.proposal.cid());
+        self.waiting.remove(&(deal.proposal.start_epoch, number));
+        true
+    }
+
+    /// Notes that a deal was slashed; false if there is none.
+    pub fn slash(&mut self, number: u64, epoch: ChainEpoch) -> bool {
+        let Some(deal) = self.deals.get_mut(&number) else {
+            return false;
+        };
+        Arc::make_mut(deal).slashed = Some(epoch);
+        true
+    }
+
     /// Whether [`Market::expire`] would change something at this epoch.
     pub fn anything_due(&self, epoch: ChainEpoch) -> bool {
         self.waiting
@@ -245,6 +266,7 @@ impl Market {
             proposal,
             allocation,
             sector: None,
+            slashed: None,
         };
         self.deals.insert(number, Arc::new(deal));
         number

@@ -46,7 +46,7 @@ mod world;
 #[cfg(test)]
 mod tests;
 
-pub use faults::{Effect, Fault};
+pub use faults::{Effect, Event, Fault};
 pub use market::{Deal, FIL};
 pub use sectors::Sector;
 pub use settings::{DevnetConfig, MinerConfig, NodeKind};
@@ -255,19 +255,6 @@ impl Devnet {
     /// Ends all scripted trouble.
     pub fn clear_faults(&self) {
         self.shared.world().faults.clear();
-    }
-
-    /// What a restart of the miner's process does: open calls lose their connection, and what it knew of earlier
-    /// AddPiece calls is gone. Its sectors stay.
-    pub fn restart_miner(&self, index: usize) {
-        if let Some(miner) = self.shared.world().miners.get_mut(index) {
-            miner.restart();
-        }
-    }
-
-    /// Replaces the last `depth` tipsets by others: their messages are mined again and deals get other numbers.
-    pub fn reorganise(&self, depth: usize) {
-        self.shared.world().chain.reorganise(depth);
     }
 
     /// Puts a sector into any state, in which it stays; false if there is no such sector.

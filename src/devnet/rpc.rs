@@ -369,6 +369,10 @@ async fn find_and_run(caller: &Caller, request: &Value) -> Answer {
             let _ = run(caller, method, params).await;
             Ok(answer)
         }
+        Some(Effect::First(event)) => {
+            caller.shared.world().happen(&event);
+            run(caller, method, params).await
+        }
         Some(Effect::CloseEarly(bytes)) => {
             if let Some(miner) = caller.shared.world().miners.get_mut(caller.miner) {
                 miner.close_after = Some(bytes);

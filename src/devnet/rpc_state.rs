@@ -240,7 +240,7 @@ fn market_deal(world: &mut World, params: &Params) -> Answer {
             "SectorNumber": sector,
             "SectorStartEpoch": start,
             "LastUpdatedEpoch": -1,
-            "SlashEpoch": -1,
+            "SlashEpoch": deal.slashed.unwrap_or(-1),
         },
     }))
 }

@@ -202,6 +202,21 @@ impl Sectors {
         Ok(number)
     }
 
+    /// Makes sectors without pieces in a state in which they stay; false if there is no room for all of them.
+    pub fn add_idle(&mut self, epoch: ChainEpoch, count: u64, state: &str) -> bool {
+        for _ in 0..count {
+            let Ok(number) = self.open(epoch) else {
+                return false;
+            };
+            // The last that was opened: none of them is moved by a tick.
+            self.moving.pop();
+            if let Some(sector) = self.list.get_mut(&number) {
+                state.clone_into(&mut sector.state);
+            }
+        }
+        true
+    }
+
     /// Seals a waiting sector without further waiting; false if there is no such sector or it does not wait.
     pub fn start_sealing(&mut self, number: u64) -> bool {
         match self.list.get_mut(&number) {

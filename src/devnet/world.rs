@@ -186,7 +186,12 @@ impl World {
 
     /// Makes the next tipset and lets the sectors follow.
     pub fn tick(&mut self) {
-        self.chain.tick();
+        self.skip(0);
+    }
+
+    /// Makes the tipset behind so many heights that have none, and lets the sectors follow.
+    pub fn skip(&mut self, rounds: u32) {
+        self.chain.tick_after(rounds);
         let epoch = self.chain.epoch();
         for miner in &mut self.miners {
             let chain = &self.chain;
