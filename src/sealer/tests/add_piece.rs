@@ -208,6 +208,25 @@ fn a_refusal_is_the_miners_and_keeps_its_words() {
 }
 
 #[test]
+fn a_call_that_lasts_is_waited_for_beyond_every_limit_of_other_calls() {
+    let server = taking(|_| {
+        std::thread::sleep(Duration::from_millis(1_500));
+        placed()
+    });
+    let short = Duration::from_millis(200);
+    let limits = Limits {
+        answer: short,
+        long_answer: short,
+        ..limits()
+    };
+    let miner = LotusMiner::new(&server.url(), limits).unwrap();
+    let begun = Instant::now();
+    let placed = miner.add_piece(&Piece::new(1500).handover, &go());
+    assert_eq!(placed, Ok(Some(PLACE)));
+    assert!(begun.elapsed() >= Duration::from_millis(1_500));
+}
+
+#[test]
 fn refusals_are_told_apart_by_the_miner_s_words() {
     let refused = |text: &str| SealerError::Refused {
         code: 1,
