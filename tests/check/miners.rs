@@ -5,6 +5,7 @@ use coracle::devnet::{Effect, Fault, MinerConfig};
 use coracle::filecoin::TokenAmount;
 use serde_json::json;
 use std::net::TcpListener;
+use std::time::Duration;
 
 fn fil(text: &str) -> TokenAmount {
     TokenAmount::parse_fil(text).unwrap()
@@ -297,4 +298,52 @@ fn some_kind_of_deal_must_be_left() {
     world.set("CORACLE_CONSIDER_UNVERIFIED", "true");
     world.set("CORACLE_CONSIDER_VERIFIED", "false");
     world.check().expect_fine();
+}
+
+#[test]
+fn what_cannot_be_read_of_a_miner_is_said_and_its_sealer_is_still_looked_at() {
+    let world = World::with(|config| {
+        config.miners = vec![MinerConfig::new(1000), MinerConfig::new(1001)];
+    });
+    let broken = json!({ "Owner": 7 });
+    for (method, effect, what) in [
+        ("StateMarketBalance", Effect::Status(502), "502"),
+        ("StateMinerInfo", Effect::Answer(broken), "Owner"),
+        (
+            "StateMinerInfo",
+            Effect::Drop { done: false },
+            "StateMinerInfo",
+        ),
+    ] {
+        world.net.devnet.clear_faults();
+        // Every call of this method, however often it is tried.
+        let fault = Fault::times(method, 99, effect);
+        world.net.devnet.set_fault(fault);
+        let answer = world.check();
+        answer.expect("bad", "f01000", "was not looked at", "check again");
+        answer.line("bad", "f01001", what);
+        answer.line("ok", "f01001 sealer", "pieces go to");
+    }
+}
+
+#[test]
+fn a_silent_sealer_ends_in_time_and_stops_nobody() {
+    let mut world = World::with(|config| {
+        config.miners = vec![MinerConfig::new(1000), MinerConfig::new(1001)];
+    });
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let good = world.net.devnet.miner_api_info(1);
+    let silent_entry = format!("http://{}", silent.local_addr().unwrap());
+    world.set("MINER_API_INFO", format!("{silent_entry},{good}"));
+    let answer = world.check();
+    answer.expect(
+        "bad",
+        "sealer 127",
+        "waiting for the answer",
+        "start lotus-miner",
+    );
+    answer.line("bad", "f01000 sealer", "1 of 2 did not answer");
+    answer.line("ok", "f01001 sealer", "pieces go to");
+    answer.line("ok", "f01000 escrow", "free");
+    assert!(answer.took < Duration::from_secs(30), "{:?}", answer.took);
 }
