@@ -20,6 +20,7 @@ use std::sync::{Arc, Mutex};
 use uuid::Uuid;
 
 mod epochs;
+mod pool;
 
 type Answer<T> = Result<T, ChainError>;
 
@@ -48,6 +49,12 @@ struct Message {
     /// When it is taken out of the pool; none for never.
     due: Option<i64>,
     forgotten_until: i64,
+    /// Signed before it was sent: no node can make it anew, and its nonce is one of many.
+    signed: bool,
+    /// No node has it any more, until it is sent again.
+    lost: bool,
+    /// When another message used its nonce.
+    taken: Option<i64>,
 }
 
 #[derive(Debug)]
@@ -121,7 +128,9 @@ impl MemoryChain {
     pub fn never_executes(&self, published: Cid) -> bool {
         let state = lock(&self.state);
         let message = state.messages.iter().find(|known| known.cid == published);
-        message.is_none_or(|message| message.execution.is_none() && message.due.is_none())
+        message.is_none_or(|message| {
+            message.execution.is_none() && message.due.is_none() && message.stays()
+        })
     }
 
     /// Messages that took this deal to the chain.
@@ -189,32 +198,6 @@ impl MemoryChain {
         Ok(value)
     }
 
-    /// Whether these deals may go to the chain in a new message: none may be on its way or there already.
-    fn check_order(&self, order: Uuid, deals: &[ClientDealProposal]) {
-        let height = self.height();
-        let state = lock(&self.state);
-        for deal in deals {
-            let identity = identity(deal);
-            for message in &state.messages {
-                let Some(at) = position(message, &identity) else {
-                    continue;
-                };
-                let failed = message.execution.as_ref().is_some_and(|execution| {
-                    execution.ids[at].is_none() && height - execution.epoch >= CONFIDENCE
-                });
-                if !failed {
-                    self.sched.violated(
-                        "at most one publish message per deal",
-                        format!(
-                            "{:?} is in the message of order {} and now in that of {}: {:?}",
-                            deal.proposal.label, message.order, order, message.execution
-                        ),
-                    );
-                }
-            }
-        }
-    }
-
     /// The message that this one is, if it was sent before: a wallet knows it by its order, everybody by its CID.
     fn known(&self, prepared: &Prepared) -> Option<Cid> {
         let state = lock(&self.state);
@@ -259,6 +242,9 @@ impl MemoryChain {
             execution: None,
             due,
             forgotten_until: 0,
+            signed: prepared.cid().is_some(),
+            lost: false,
+            taken: None,
         });
         Ok(cid)
     }
@@ -393,6 +379,7 @@ impl Chain for MemoryChain {
                 message: "MpoolPushMessage: not enough funds".to_owned(),
             });
         }
+        self.hold(prepared)?;
         let cid = self.take(prepared)?;
         if self.sched.fault(Kind::PublishLost) {
             return Err(unreachable("no answer to MpoolPushMessage"));
@@ -422,7 +409,9 @@ impl Chain for MemoryChain {
             let known = |message: &&Message| message.cid == *asked || message.executed_as == *asked;
             match state.messages.iter().find(known) {
                 None => Outcome::Unknown,
-                Some(message) if message.forgotten_until > height => Outcome::Unknown,
+                Some(message) if message.forgotten_until > height || !message.stays() => {
+                    Outcome::Unknown
+                }
                 Some(message) => seen(message, height, proposals),
             }
         };

@@ -26,9 +26,14 @@ fn choices(kind: Kind) -> &'static [u64] {
         | Kind::DryRunObjects
         | Kind::PublishRefused => &[0, 0, 0, 0, 30, 150],
         // Few calls of a run can meet these.
-        Kind::PublishLost | Kind::SealerLost | Kind::SealerRestart | Kind::Reorg => {
-            &[0, 0, 50, 200, 500]
-        }
+        Kind::PublishLost
+        | Kind::SealerLost
+        | Kind::SealerRestart
+        | Kind::Reorg
+        | Kind::ReorgLate
+        | Kind::PoolLost
+        | Kind::NonceTaken
+        | Kind::NonceBack => &[0, 0, 50, 200, 500],
         Kind::ChainAwayLong | Kind::DiskFull => &[0, 0, 0, 10, 40],
         _ => &[0, 0, 0, 15, 60, 200],
     }

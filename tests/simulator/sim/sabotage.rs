@@ -1,6 +1,6 @@
 //! Known mistakes, to be found: what the simulator says is worth as much as what it would notice.
 
-use super::chain::MemoryChain;
+use super::chain::{CONFIDENCE, MemoryChain};
 use super::disk::MemoryDisk;
 use super::sealer::MemorySealer;
 use cid::Cid;
@@ -33,15 +33,24 @@ pub enum Sabotage {
     NamesNotSynced,
     /// Nothing is ever deleted.
     NothingDeleted,
+    /// A message counts as superseded as soon as another one has its nonce, final or not.
+    SupersededEarly,
+    /// A message counts as confirmed as soon as it is executed.
+    ConfirmedEarly,
+    /// A message that no node has any more is not sent again.
+    NotSentAgain,
 }
 
 /// All mistakes.
-pub const ALL: [Sabotage; 5] = [
+pub const ALL: [Sabotage; 8] = [
     Sabotage::OrdersForgotten,
     Sabotage::PromisedEarly,
     Sabotage::SealerNotAsked,
     Sabotage::NamesNotSynced,
     Sabotage::NothingDeleted,
+    Sabotage::SupersededEarly,
+    Sabotage::ConfirmedEarly,
+    Sabotage::NotSentAgain,
 ];
 
 impl Sabotage {
@@ -49,7 +58,11 @@ impl Sabotage {
     pub fn violates(self) -> &'static [&'static str] {
         match self {
             Self::None => &[],
-            Self::OrdersForgotten => &["at most one publish message per deal"],
+            Self::OrdersForgotten | Self::SupersededEarly => {
+                &["at most one publish message per deal"]
+            }
+            Self::ConfirmedEarly => &["the chain agrees with the record"],
+            Self::NotSentAgain => &["every deal comes to its end or to a named wait"],
             Self::PromisedEarly => &[
                 "no answer before its commit",
                 "no accepted deal is lost",
@@ -61,20 +74,32 @@ impl Sabotage {
     }
 }
 
-/// A chain to which each order is new.
-pub struct ForgetfulChain {
+/// A chain about whose messages a mistake is made.
+pub struct MistakenChain {
     /// The real one.
     pub chain: MemoryChain,
+    /// Which mistake.
+    pub mistake: Sabotage,
     /// Orders so far.
     pub orders: AtomicU64,
 }
 
-impl Chain for ForgetfulChain {
+impl Chain for MistakenChain {
     fn prepare(&self, order: &Order) -> std::result::Result<Prepared, ChainError> {
         self.chain.prepare(order)
     }
 
     fn send(&self, prepared: &Prepared) -> std::result::Result<Cid, ChainError> {
+        match self.mistake {
+            Sabotage::OrdersForgotten => {}
+            Sabotage::SupersededEarly => {
+                return self.chain.send(prepared).map_err(|error| match error {
+                    ChainError::Later(why) => ChainError::Superseded(why),
+                    error => error,
+                });
+            }
+            _ => return self.chain.send(prepared),
+        }
         let number = self.orders.fetch_add(1, Ordering::Relaxed);
         let id = Uuid::from_u64_pair(number, prepared.order.as_u64_pair().1);
         let message = prepared.message().clone();
@@ -140,7 +165,13 @@ impl Chain for ForgetfulChain {
         message: &Cid,
         proposals: &[DealProposal],
     ) -> std::result::Result<Outcome, ChainError> {
-        self.chain.outcome(message, proposals)
+        let mut outcome = self.chain.outcome(message, proposals)?;
+        match (self.mistake, &mut outcome) {
+            (Sabotage::ConfirmedEarly, Outcome::Executed { depth, .. }) => *depth += CONFIDENCE,
+            (Sabotage::NotSentAgain, Outcome::Unknown) => outcome = Outcome::Pending,
+            _ => {}
+        }
+        Ok(outcome)
     }
 
     fn purse(&self, miner: &Address) -> std::result::Result<Purse, ChainError> {

@@ -8,7 +8,7 @@ use super::kinds::Kind;
 use super::people::{self, People};
 use super::plan::{FEE, Finale, Plan};
 use super::rng::Rng;
-use super::sabotage::{BlindSealer, ForgetfulChain, ForgetfulDisk, Sabotage};
+use super::sabotage::{BlindSealer, ForgetfulDisk, MistakenChain, Sabotage};
 use super::sched::{End, Hands, Sched};
 use super::sealer::MemorySealer;
 use super::server::MemoryServer;
@@ -264,8 +264,12 @@ impl World {
         let sched = Arc::clone(&self.sched);
         let (clock, timers, ids) = (sched.clone(), sched.clone(), sched.clone());
         let chain: Arc<dyn Chain> = match self.sabotage {
-            Sabotage::OrdersForgotten => Arc::new(ForgetfulChain {
+            mistake @ (Sabotage::OrdersForgotten
+            | Sabotage::SupersededEarly
+            | Sabotage::ConfirmedEarly
+            | Sabotage::NotSentAgain) => Arc::new(MistakenChain {
                 chain: self.chain.clone(),
+                mistake,
                 orders: Default::default(),
             }),
             _ => Arc::new(self.chain.clone()),

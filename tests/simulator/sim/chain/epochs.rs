@@ -11,41 +11,30 @@ impl MemoryChain {
     /// Epochs pass: re-organisations, then executions.
     pub(super) fn catch_up(&self) {
         let height = self.height();
-        if lock(&self.state).seen >= height {
+        let before = lock(&self.state).seen;
+        if before >= height {
             return;
         }
         lock(&self.state).seen = height;
         let mut messages = std::mem::take(&mut lock(&self.state).messages);
         for message in &mut messages {
-            let shallow = message
-                .execution
-                .as_ref()
-                .is_some_and(|execution| height - execution.epoch < CONFIDENCE);
-            if shallow && self.sched.fault(Kind::Reorg) {
-                message.due = Some(height + self.sched.pick(&[0, 1, 4]));
-                let old = message.execution.take();
-                let ids = old.map(|execution| execution.ids).unwrap_or_default();
-                if self.sched.fault(Kind::ReorgIds) {
-                    // Deals of others came in between.
-                    lock(&self.state).next_id += 1 + self.sched.below(5);
-                } else if let (Some(first), Some(last)) =
-                    (ids.iter().flatten().min(), ids.iter().flatten().max())
-                {
-                    // The newest ones come back; a number that another message has taken after them does not.
-                    let mut state = lock(&self.state);
-                    if state.next_id == *last {
-                        state.next_id = *first - 1;
-                    }
+            let Some(epoch) = message.execution.as_ref().map(|execution| execution.epoch) else {
+                continue;
+            };
+            if height - epoch < CONFIDENCE {
+                if self.sched.fault(Kind::Reorg) {
+                    self.take_out(message, height);
                 }
-                if self.sched.fault(Kind::MessageForgotten) {
-                    message.forgotten_until = height + self.sched.pick(&[1, 10, 60]);
-                }
+            } else if before - epoch < CONFIDENCE && self.sched.fault(Kind::ReorgLate) {
+                // Deep enough by now, if nothing had happened while nobody looked.
+                self.take_out(message, epoch + CONFIDENCE - 1);
             }
         }
+        self.disturb_pool(&mut messages, height);
         let mut due: Vec<(i64, usize)> = messages
             .iter()
             .enumerate()
-            .filter(|(_, message)| message.execution.is_none())
+            .filter(|(_, message)| message.execution.is_none() && message.stays())
             .filter_map(|(at, message)| Some((message.due?, at)))
             .filter(|(due, _)| *due <= height)
             .collect();
@@ -56,6 +45,28 @@ impl MemoryChain {
             messages[at].execution = Some(execution);
         }
         lock(&self.state).messages = messages;
+    }
+
+    /// A re-organisation at this height takes a message out; it comes again soon.
+    fn take_out(&self, message: &mut Message, height: i64) {
+        message.due = Some(height + self.sched.pick(&[0, 1, 4]));
+        let old = message.execution.take();
+        let ids = old.map(|execution| execution.ids).unwrap_or_default();
+        if self.sched.fault(Kind::ReorgIds) {
+            // Deals of others came in between.
+            lock(&self.state).next_id += 1 + self.sched.below(5);
+        } else if let (Some(first), Some(last)) =
+            (ids.iter().flatten().min(), ids.iter().flatten().max())
+        {
+            // The newest ones come back; a number that another message has taken after them does not.
+            let mut state = lock(&self.state);
+            if state.next_id == *last {
+                state.next_id = *first - 1;
+            }
+        }
+        if self.sched.fault(Kind::MessageForgotten) {
+            message.forgotten_until = height + self.sched.pick(&[1, 10, 60]);
+        }
     }
 
     fn execute(&self, message: &Message, epoch: i64, taken: &BTreeSet<Cid>) -> Execution {
