@@ -11,3 +11,4 @@ mod kinds;
 mod messages;
 mod pieces;
 mod reads;
+mod sectors;

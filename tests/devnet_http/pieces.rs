@@ -1,9 +1,8 @@
-//! Pieces: the readers, the meeting of HEAD and call, redirects, repeats, restarts, and the way of a sector.
+//! Pieces: the readers, the meeting of HEAD and call, redirects, repeats, restarts.
 
 use crate::harness::*;
 use coracle::devnet::DevnetConfig;
 use coracle::filecoin::json as forms;
-use coracle::piece::commp::zero_commitment;
 use serde_json::{Value, json};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -11,14 +10,14 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 /// A published deal and its piece, ready to be handed over.
-struct Handover {
-    piece: Piece,
-    info: Value,
-    deal_id: u64,
+pub struct Handover {
+    pub piece: Piece,
+    pub info: Value,
+    pub deal_id: u64,
 }
 
 /// Publishes a deal over a piece.
-fn published(net: &Net, seed: u8) -> Handover {
+pub fn published(net: &Net, seed: u8) -> Handover {
     let piece = Piece::new(2048, seed);
     let deal = net.deal(&net.people().client, &piece);
     let (cid, _) = net.publish(std::slice::from_ref(&deal));
@@ -46,7 +45,7 @@ fn published(net: &Net, seed: u8) -> Handover {
     }
 }
 
-fn reader(kind: &str, info: &str) -> Value {
+pub fn reader(kind: &str, info: &str) -> Value {
     json!({ "Type": kind, "Info": info })
 }
 
@@ -56,25 +55,25 @@ fn adding(net: &Net, params: Value) -> JoinHandle<Reply> {
     thread::spawn(move || call(&url, "SectorAddPieceToAny", &params))
 }
 
-fn id() -> String {
+pub fn id() -> String {
     uuid::Uuid::new_v4().to_string()
 }
 
 /// Status and Location of a HEAD.
-fn head(url: &str) -> (u16, Option<String>) {
+pub fn head(url: &str) -> (u16, Option<String>) {
     let response = agent().head(url).call().unwrap();
     let location = response.headers().get("location");
     let location = location.map(|url| url.to_str().unwrap().to_owned());
     (response.status().as_u16(), location)
 }
 
-fn send(url: &str, bytes: &[u8]) -> u16 {
+pub fn send(url: &str, bytes: &[u8]) -> u16 {
     let request = agent().post(url).content_type("application/octet-stream");
     request.send(bytes).unwrap().status().as_u16()
 }
 
 /// Pushes a piece the plain way and gives the answer.
-fn push(net: &Net, it: &Handover) -> Value {
+pub fn push(net: &Net, it: &Handover) -> Value {
     let id = id();
     let params = json!([it.piece.unpadded(), reader("push", &id), it.info]);
     let call = adding(net, params);
@@ -265,7 +264,7 @@ fn too_few_bytes_are_refused() {
 }
 
 /// Serves one request with these bytes, and gives its head.
-fn serve_once(status: &'static str, bytes: Vec<u8>) -> (String, JoinHandle<String>) {
+pub fn serve_once(status: &'static str, bytes: Vec<u8>) -> (String, JoinHandle<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/padded/x", listener.local_addr().unwrap());
     let thread = thread::spawn(move || {
@@ -478,127 +477,4 @@ fn a_sender_that_goes_away_is_not_told_anything() {
     assert_eq!(head(&net.push_url(&id)), (200, None));
     send(&net.push_url(&id), &it.piece.bytes);
     result(&call.join().unwrap());
-}
-
-#[test]
-fn a_deal_becomes_active() {
-    let net = start(by_hand());
-    let it = published(&net, 1);
-    push(&net, &it);
-    let state = || {
-        let state = net.ok("StateMarketStorageDeal", json!([it.deal_id, null]));
-        state["State"].clone()
-    };
-    assert_eq!(state()["SectorStartEpoch"], -1);
-    assert_eq!(
-        net.miner_ok("SectorStartSealing", json!([1187])),
-        Value::Null
-    );
-    assert_eq!(
-        net.miner_ok("SectorsSummary", json!([])),
-        json!({ "WaitDeals": 1 })
-    );
-    net.advance(60);
-    assert_eq!(state()["SectorNumber"], 1187);
-    let activation = state()["SectorStartEpoch"].as_i64().unwrap();
-    assert!(activation > 5_000_000);
-    let status = net.miner_ok("SectorsStatus", json!([1187, true]));
-    assert_eq!(status["State"], "Proving");
-    assert_eq!(status["Activation"], activation);
-    assert_eq!(
-        net.miner_ok("SectorsStatus", json!([1187, false]))["Activation"],
-        0
-    );
-    // Filling pieces have no deal.
-    let deals = status["Deals"].as_array().unwrap();
-    assert_eq!(deals[0], it.deal_id);
-    assert!(deals.len() > 1 && deals[1..].iter().all(|id| *id == 0));
-    assert_eq!(status["Pieces"][1]["DealInfo"], Value::Null);
-    let sector = net.ok("StateSectorGetInfo", json!(["f01000", 1187, null]));
-    assert_eq!(sector["Activation"], activation);
-    assert_eq!(net.fails("SectorStartSealing", json!([1187])).0, -32601);
-    net.miner_fails("SectorStartSealing", json!([1187]));
-}
-
-#[test]
-fn lists_of_sectors_may_be_null() {
-    let net = start(by_hand());
-    assert_eq!(net.miner_ok("SectorsList", json!([])), json!([]));
-    assert_eq!(net.miner_ok("SectorsSummary", json!([])), json!({}));
-    net.miner_fails("SectorsStatus", json!([1187, false]));
-    let it = published(&net, 1);
-    push(&net, &it);
-    assert_eq!(net.miner_ok("SectorsList", json!([])), json!([1187]));
-    let in_states = |states: Value| net.miner_ok("SectorsListInStates", json!([states]));
-    assert_eq!(in_states(json!(["WaitDeals", "Proving"])), json!([1187]));
-    assert_eq!(in_states(json!(["Proving"])), Value::Null);
-    assert_eq!(in_states(json!(["NoSuchState"])), Value::Null);
-    assert_eq!(in_states(Value::Null), Value::Null);
-    assert!(net.force_sector(0, 1187, "FailedUnrecoverable", "no luck"));
-    let status = net.miner_ok("SectorsStatus", json!([1187, false]));
-    assert_eq!(status["State"], "FailedUnrecoverable");
-    assert_eq!(status["LastErr"], "no luck");
-}
-
-#[test]
-fn the_miner_tells_about_itself() {
-    let net = start(by_hand());
-    let size = net.miner_ok("ActorSectorSize", json!(["f01000"]));
-    assert_eq!(size, 34_359_738_368_u64);
-    let config = net.miner_ok("ActorAddressConfig", json!([]));
-    let control = net.people().miners[0][2].id.to_string();
-    assert_eq!(config["DealPublishControl"], json!([control]));
-    assert_eq!(config["CommitControl"], Value::Null);
-    assert_eq!(net.miner_ok("Version", json!([]))["APIVersion"], 66_816);
-}
-
-#[test]
-fn commitments_are_computed_on_request() {
-    let net = start(by_hand());
-    let largest = 127_u64 << 28;
-    let zeros = reader("null", &largest.to_string());
-    let computed = net.miner_ok("ComputeDataCid", json!([largest, zeros]));
-    assert_eq!(computed["Size"], 34_359_738_368_u64);
-    let cid = coracle::filecoin::cids::piece_cid(&zero_commitment(30));
-    assert_eq!(computed["PieceCID"], forms::from_cid(Some(&cid)));
-    let piece = Piece::new(4096, 3);
-    let id = id();
-    let url = net.miner_url();
-    let params = json!([piece.unpadded(), reader("push", &id)]);
-    let call = thread::spawn(move || call(&url, "ComputeDataCid", &params));
-    head(&net.push_url(&id));
-    send(&net.push_url(&id), &piece.bytes);
-    let computed = result(&call.join().unwrap());
-    assert_eq!(computed["PieceCID"], forms::from_cid(Some(&piece.cid())));
-}
-
-#[test]
-fn a_piece_without_a_market_deal_is_taken() {
-    let net = start(by_hand());
-    let piece = Piece::new(2048, 5);
-    let info = json!({
-        "PublishCid": null, "DealID": 0, "DealProposal": null,
-        "DealSchedule": { "StartEpoch": 5_001_000, "EndEpoch": 5_700_000 },
-        "PieceActivationManifest": {
-            "CID": forms::from_cid(Some(&piece.cid())), "Size": 2048,
-            "VerifiedAllocationKey": null, "Notify": null,
-        },
-        "KeepUnsealed": false,
-    });
-    let (url, _served) = serve_once("200 OK", piece.bytes.clone());
-    let params = json!([piece.unpadded(), reader("http", &url), info]);
-    net.miner_ok("SectorAddPieceToAny", params);
-    let status = net.miner_ok("SectorsStatus", json!([1187, false]));
-    assert_eq!(status["Deals"], json!([0]));
-}
-
-#[test]
-fn a_verified_piece_needs_its_allocation() {
-    let net = start(by_hand());
-    let it = published(&net, 1);
-    let mut info = it.info.clone();
-    info["DealProposal"]["VerifiedDeal"] = json!(true);
-    let params = json!([it.piece.unpadded(), reader("null", "0"), info]);
-    let (_, text) = net.miner_fails("SectorAddPieceToAny", params);
-    assert!(text.starts_with("getting allocation"), "{text}");
 }
