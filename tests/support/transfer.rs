@@ -75,8 +75,8 @@ pub fn spool_of(car: &[u8]) -> Vec<u8> {
 pub fn limits() -> FetchLimits {
     FetchLimits {
         private_urls: vec!["http://127.0.0.1:*".to_owned()],
-        resolve: Duration::from_secs(2),
-        connect: Duration::from_secs(2),
+        resolve: Duration::from_secs(20),
+        connect: Duration::from_secs(20),
         first_byte: Duration::from_secs(5),
         stall: Duration::from_secs(5),
         ..FetchLimits::default()

@@ -28,9 +28,11 @@ fn nonsense_on_a_socket_is_dropped_and_others_are_served() {
         b"\x13/multistream/1.0.0\n\x03na\n",
     ] {
         let mut peer = TcpStream::connect(socket(&addresses[0])).unwrap();
-        peer.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
-        peer.write_all(nonsense).unwrap();
-        peer.shutdown(std::net::Shutdown::Write).unwrap();
+        peer.set_read_timeout(Some(Duration::from_secs(30)))
+            .unwrap();
+        // It may be ended before all of it is written.
+        let _ = peer.write_all(nonsense);
+        let _ = peer.shutdown(std::net::Shutdown::Write);
         let mut rest = Vec::new();
         // An end or a reset: either way not a time-out.
         match peer.read_to_end(&mut rest) {

@@ -22,7 +22,7 @@ impl Meeting {
         let bodies = self.bodies.lock().unwrap();
         let (bodies, _) = self
             .changed
-            .wait_timeout_while(bodies, Duration::from_secs(5), |b| !b.contains_key(reader))
+            .wait_timeout_while(bodies, Duration::from_secs(60), |b| !b.contains_key(reader))
             .unwrap();
         bodies.get(reader).cloned()
     }

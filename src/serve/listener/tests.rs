@@ -79,7 +79,7 @@ fn serve(limits: Limits) -> Served {
 fn exchange(address: SocketAddr, request: &str) -> String {
     let mut stream = Plain::connect(address).unwrap();
     stream
-        .set_read_timeout(Some(Duration::from_secs(5)))
+        .set_read_timeout(Some(Duration::from_secs(60)))
         .unwrap();
     stream.write_all(request.as_bytes()).unwrap();
     let mut answer = String::new();
@@ -161,7 +161,7 @@ fn a_slow_head_loses_its_connection() {
     let begun = std::time::Instant::now();
     let answer = exchange(served.address, "GET / HTTP/1.1\r\nhost");
     assert!(!answer.contains("200 OK"), "{answer}");
-    assert!(begun.elapsed() < Duration::from_secs(4));
+    assert!(begun.elapsed() < Duration::from_secs(30));
 }
 
 #[test]
