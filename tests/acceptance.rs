@@ -7,44 +7,12 @@ use coracle::client::deal::Wanted;
 use coracle::devnet::{Effect, Fault};
 use coracle::filecoin::Address;
 use coracle::wire::DealResponse;
-use harness::{Car, CarServer, Client, Net, Running, Scratch, Vars, vars, wait};
+use harness::{Running, Vars, World, wait};
 use serde_json::Value;
 use std::process::Output;
 use std::time::{Duration, Instant};
 
-struct World {
-    net: Net,
-    scratch: Scratch,
-    server: CarServer,
-    client: Client,
-}
-
 impl World {
-    fn new(name: &str) -> Self {
-        let net = Net::start(|_| {});
-        let client = Client::new(net.devnet.people().client.key.clone());
-        Self {
-            net,
-            scratch: Scratch::new(name),
-            server: CarServer::start(),
-            client,
-        }
-    }
-
-    fn vars(&self, more: &[(&str, &str)]) -> Vars {
-        let mut vars = vars(&self.net, &self.scratch.join("home"), &self.server.prefix());
-        for (name, value) in more {
-            vars.insert((*name).to_owned(), (*value).to_owned());
-        }
-        vars
-    }
-
-    fn wanted(&self, seed: u64) -> Wanted {
-        let car = Car::generate(&self.scratch.0, seed, 50_000);
-        let url = self.server.serve(&car);
-        Client::wanted(&self.net, &self.net.miner(), &car, Some(url))
-    }
-
     /// Proposes once the provider has looked at the chain and, with a filter, at the sealer.
     fn told(&self, provider: &Running, wanted: &Wanted) -> DealResponse {
         self.client.wait_for_ask(provider, &wanted.provider);
@@ -78,8 +46,8 @@ fn errors(output: &Output) -> String {
 #[test]
 fn a_hanging_chain_node_keeps_nobody_waiting() {
     let world = World::new("hanging");
-    let provider = Running::start(&world.vars(&[]));
-    let wanted = world.wanted(1);
+    let provider = Running::start(&world.vars());
+    let wanted = world.wanted(1, 50_000);
     world.client.wait_for_ask(&provider, &wanted.provider);
     for method in ["StateMarketBalance", "*"] {
         world.hang(method);
@@ -108,9 +76,9 @@ fn a_hanging_chain_node_keeps_nobody_waiting() {
 #[test]
 fn refusals_are_listed_with_their_reasons_and_survive_a_kill() {
     let world = World::new("refused");
-    let vars = world.vars(&[]);
+    let vars = world.vars();
     let provider = Running::start(&vars);
-    let mut cheap = world.wanted(1);
+    let mut cheap = world.wanted(1, 50_000);
     cheap.storage_price = coracle::filecoin::TokenAmount::zero();
     let response = world.told(&provider, &cheap);
     let listed = refusals(&provider, &vars);
@@ -150,12 +118,12 @@ fn the_operators_filter_decides() {
         "cat > '{}'; echo \"token: ${{FULLNODE_API_INFO:-none}}\"; exit 7",
         seen.display()
     );
-    let vars = world.vars(&[
+    let vars = world.vars_with(&[
         ("CORACLE_FILTER", &filter),
         ("CORACLE_FILTER_TIMEOUT", "30s"),
     ]);
     let provider = Running::start(&vars);
-    let wanted = world.wanted(1);
+    let wanted = world.wanted(1, 50_000);
     let response = world.told(&provider, &wanted);
     assert!(!response.accepted);
     assert_eq!(response.message, "token: none\n");
@@ -177,7 +145,7 @@ fn the_operators_filter_decides() {
     let (stopped, _) = provider.stop();
     assert!(stopped);
     // Another filter, in the settings of this miner alone.
-    let own = world.vars(&[
+    let own = world.vars_with(&[
         ("CORACLE_FILTER", "exit 1"),
         ("CORACLE_FILTER_F01000", "exit 0"),
     ]);
@@ -191,8 +159,8 @@ fn a_denied_client_is_refused_by_its_id_address() {
     let world = World::new("denied");
     let client: Address = world.client.key.address();
     let id = world.net.devnet.people().client.id.to_string();
-    let provider = Running::start(&world.vars(&[("CORACLE_CLIENTS_DENIED", &id)]));
-    let response = world.told(&provider, &world.wanted(1));
+    let provider = Running::start(&world.vars_with(&[("CORACLE_CLIENTS_DENIED", &id)]));
+    let response = world.told(&provider, &world.wanted(1, 50_000));
     assert_eq!(
         response.message,
         format!("miner is not accepting storage deals from client {client}")

@@ -4,39 +4,11 @@ mod harness;
 
 use coracle::filecoin::TokenAmount;
 use coracle::wire::{SignedAsk, StorageAsk};
-use harness::{Car, CarServer, Client, Net, Running, Scratch, Vars, vars};
+use harness::{Running, World};
 use serde_json::Value;
 use std::process::Output;
 
-struct World {
-    net: Net,
-    scratch: Scratch,
-    server: CarServer,
-    client: Client,
-}
-
 impl World {
-    fn new(name: &str) -> Self {
-        let net = Net::start(|_| {});
-        let client = Client::new(net.devnet.people().client.key.clone());
-        Self {
-            net,
-            scratch: Scratch::new(name),
-            server: CarServer::start(),
-            client,
-        }
-    }
-
-    fn vars(&self) -> Vars {
-        vars(&self.net, &self.scratch.join("home"), &self.server.prefix())
-    }
-
-    fn start(&self) -> Running {
-        let provider = Running::start(&self.vars());
-        self.client.wait_for_ask(&provider, &self.net.miner());
-        provider
-    }
-
     fn ask(&self, provider: &Running, arguments: &[&str]) -> Output {
         let all: Vec<&str> = [&["ask"], arguments].concat();
         provider.command(&self.vars(), &all)
@@ -53,12 +25,6 @@ impl World {
 
     fn terms(&self, provider: &Running) -> StorageAsk {
         self.told(provider).ask.unwrap()
-    }
-
-    fn wanted(&self, seed: u64) -> coracle::client::deal::Wanted {
-        let car = Car::generate(&self.scratch.0, seed, 50_000);
-        let url = self.server.serve(&car);
-        Client::wanted(&self.net, &self.net.miner(), &car, Some(url))
     }
 }
 
@@ -127,7 +93,7 @@ fn what_is_set_is_what_clients_are_told_also_after_a_restart() {
     };
     assert!(by_worker(&signed));
 
-    let wanted = world.wanted(1);
+    let wanted = world.wanted(1, 50_000);
     let (_, response) = world.client.propose(&provider, &wanted);
     assert!(
         response
@@ -206,7 +172,7 @@ fn what_makes_no_sense_is_refused_and_changes_nothing() {
 fn an_ask_ends_when_its_operator_says() {
     let world = World::new("ask-ends");
     let provider = world.start();
-    let wanted = world.wanted(1);
+    let wanted = world.wanted(1, 50_000);
     let set = world.ask(&provider, &["set", "--valid-for", "40", "--json"]);
     let expiry = json(&set)["expiry"].as_i64().unwrap();
     assert_eq!(json(&set)["renews"], false);

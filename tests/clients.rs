@@ -3,51 +3,17 @@
 
 mod harness;
 
-use coracle::client::deal::{self, Wanted};
+use coracle::client::deal;
 use coracle::devnet::{Effect, Fault, Wallet};
 use coracle::filecoin::{Address, SecretKey};
 use coracle::wire::{DealParams, DealResponse};
-use harness::{Car, CarServer, Client, Net, Running, Scratch, Vars, vars, wait};
+use harness::{Running, World, wait};
 use uuid::Uuid;
 
 const INVALID: &str = "failed validation: invalid signature";
 const UNKNOWN: &str = "failed validation: server error: validating signature";
 
-struct World {
-    net: Net,
-    scratch: Scratch,
-    server: CarServer,
-    client: Client,
-}
-
 impl World {
-    fn new(name: &str) -> Self {
-        let net = Net::start(|_| {});
-        let client = Client::new(net.devnet.people().client.key.clone());
-        Self {
-            net,
-            scratch: Scratch::new(name),
-            server: CarServer::start(),
-            client,
-        }
-    }
-
-    fn vars(&self) -> Vars {
-        vars(&self.net, &self.scratch.join("home"), &self.server.prefix())
-    }
-
-    fn start(&self) -> Running {
-        let provider = Running::start(&self.vars());
-        self.client.wait_for_ask(&provider, &self.net.miner());
-        provider
-    }
-
-    fn wanted(&self, seed: u64, bytes: usize) -> Wanted {
-        let car = Car::generate(&self.scratch.0, seed, bytes);
-        let url = self.server.serve(&car);
-        Client::wanted(&self.net, &self.net.miner(), &car, Some(url))
-    }
-
     /// A proposal of the client at this address, signed with this key.
     fn proposal(&self, seed: u64, client: &Address, key: &SecretKey) -> DealParams {
         let mut params = deal::propose(&self.wanted(seed, 20_000), key, Uuid::new_v4());

@@ -5,44 +5,15 @@ mod harness;
 use coracle::client::deal;
 use coracle::deal::Checkpoint;
 use coracle::devnet::{Effect, Fault};
-use harness::{Car, CarServer, Client, Net, Running, Scratch, vars};
+use harness::{Client, Running, World};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use uuid::Uuid;
 
-struct World {
-    net: Net,
-    scratch: Scratch,
-    server: CarServer,
-    client: Client,
-}
-
 impl World {
-    fn new(name: &str) -> Self {
-        let net = Net::start(|_| {});
-        let client = Client::new(net.devnet.people().client.key.clone());
-        Self {
-            net,
-            scratch: Scratch::new(name),
-            server: CarServer::start(),
-            client,
-        }
-    }
-
-    fn vars(&self) -> harness::Vars {
-        vars(&self.net, &self.scratch.join("home"), &self.server.prefix())
-    }
-
-    fn car(&self, seed: u64) -> (Car, coracle::client::deal::Wanted) {
-        let car = Car::generate(&self.scratch.0, seed, 50_000);
-        let url = self.server.serve(&car);
-        let wanted = Client::wanted(&self.net, &self.net.miner(), &car, Some(url));
-        (car, wanted)
-    }
-
     /// Another deal still goes all the way.
     fn unharmed(&self, provider: &Running) {
-        let (_, wanted) = self.car(999);
+        let (_, wanted) = self.car(999, 50_000);
         let uuid = self.client.accepted(provider, &wanted);
         self.client.proves(provider, uuid);
     }
@@ -52,7 +23,7 @@ impl World {
 fn wrong_data_ends_the_deal_with_both_commitments() {
     let world = World::new("commp");
     let provider = Running::start(&world.vars());
-    let (car, mut wanted) = world.car(1);
+    let (car, mut wanted) = world.car(1, 50_000);
     wanted.piece_cid = coracle::filecoin::cids::piece_cid(&[9; 32]);
     let uuid = world.client.accepted(&provider, &wanted);
     assert_eq!(
@@ -75,7 +46,7 @@ fn wrong_data_ends_the_deal_with_both_commitments() {
 fn a_missing_file_ends_the_deal() {
     let world = World::new("missing");
     let provider = Running::start(&world.vars());
-    let (_, mut wanted) = world.car(1);
+    let (_, mut wanted) = world.car(1, 50_000);
     wanted.download.as_mut().unwrap().url = format!("{}nowhere.car", world.server.prefix());
     let uuid = world.client.accepted(&provider, &wanted);
     let error = world.client.fails(&provider, uuid);
@@ -91,7 +62,7 @@ fn a_server_that_recovers_is_asked_again() {
     let world = World::new("recovers");
     world.server.behaviour.status.store(503, Ordering::Relaxed);
     let provider = Running::start(&world.vars());
-    let (_, wanted) = world.car(1);
+    let (_, wanted) = world.car(1, 50_000);
     let uuid = world.client.accepted(&provider, &wanted);
     harness::wait("a second try", || {
         (world.server.behaviour.requests.load(Ordering::Relaxed) >= 2).then_some(())
@@ -108,7 +79,7 @@ fn a_server_that_recovers_is_asked_again() {
 fn data_that_is_no_car_ends_the_deal() {
     let world = World::new("nocar");
     let provider = Running::start(&world.vars());
-    let (mut car, _) = world.car(1);
+    let (mut car, _) = world.car(1, 50_000);
     car.bytes = std::sync::Arc::new(vec![0xff; 5_000]);
     let url = world.server.serve(&car);
     let wanted = Client::wanted(&world.net, &world.net.miner(), &car, Some(url));
@@ -124,7 +95,7 @@ fn private_addresses_are_refused() {
     let mut vars = world.vars();
     vars.remove("CORACLE_PRIVATE_URLS");
     let provider = Running::start(&vars);
-    let (_, wanted) = world.car(1);
+    let (_, wanted) = world.car(1, 50_000);
     let uuid = world.client.accepted(&provider, &wanted);
     let error = world.client.fails(&provider, uuid);
     assert!(
@@ -138,7 +109,7 @@ fn private_addresses_are_refused() {
 fn refusals_carry_the_texts_of_the_checks() {
     let world = World::new("refusals");
     let provider = Running::start(&world.vars());
-    let (_, good) = world.car(1);
+    let (_, good) = world.car(1, 50_000);
     world.client.wait_for_ask(&provider, &good.provider);
     let refused = |change: &dyn Fn(&mut deal::Wanted)| {
         let mut wanted = good.clone();
@@ -171,7 +142,11 @@ fn refusals_carry_the_texts_of_the_checks() {
         text.starts_with("server error: get deal transfer host: cannot parse url"),
         "{text}"
     );
-    let text = refused(&|wanted| wanted.verified = true);
+    let text = refused(&|wanted| {
+        // The smallest piece of a verified deal is 1 MiB.
+        *wanted = world.wanted(2, 900_000);
+        wanted.verified = true;
+    });
     assert_eq!(text, "failed validation: client is not a verified client");
     let forged = {
         let mut params = deal::propose(&good, &world.client.key, Uuid::new_v4());
@@ -186,7 +161,7 @@ fn refusals_carry_the_texts_of_the_checks() {
 fn the_same_proposal_is_one_deal() {
     let world = World::new("same");
     let provider = Running::start(&world.vars());
-    let (_, wanted) = world.car(1);
+    let (_, wanted) = world.car(1, 50_000);
     world.client.wait_for_ask(&provider, &wanted.provider);
     let params = deal::propose(&wanted, &world.client.key, Uuid::new_v4());
     assert!(world.client.send(&provider, &params).accepted);
@@ -227,7 +202,7 @@ fn the_same_proposal_is_one_deal() {
 fn a_chain_that_is_away_refuses_and_recovers() {
     let world = World::new("away");
     let provider = Running::start(&world.vars());
-    let (_, wanted) = world.car(1);
+    let (_, wanted) = world.car(1, 50_000);
     world.client.wait_for_ask(&provider, &wanted.provider);
     world.net.devnet.set_fault(Fault::times(
         "StateMarketBalance",
@@ -248,7 +223,7 @@ fn a_chain_that_is_away_refuses_and_recovers() {
 fn a_slow_chain_is_not_waited_for() {
     let world = World::new("slow");
     let provider = Running::start(&world.vars());
-    let (_, wanted) = world.car(1);
+    let (_, wanted) = world.car(1, 50_000);
     world.client.wait_for_ask(&provider, &wanted.provider);
     let slow = Effect::Delay(Duration::from_secs(60));
     world
@@ -281,7 +256,7 @@ fn a_sealer_that_is_away_is_asked_again() {
         .devnet
         .set_fault(Fault::times("SectorAddPieceToAny", 2, broken));
     let provider = Running::start(&world.vars());
-    let (_, wanted) = world.car(1);
+    let (_, wanted) = world.car(1, 50_000);
     let uuid = world.client.accepted(&provider, &wanted);
     let status = harness::wait("the error", || {
         let status = world.client.status(&provider, uuid).status.unwrap();
@@ -305,7 +280,7 @@ fn a_lost_answer_of_the_node_publishes_once() {
         Effect::Drop { done: true },
     ));
     let provider = Running::start(&world.vars());
-    let (_, wanted) = world.car(1);
+    let (_, wanted) = world.car(1, 50_000);
     let uuid = world.client.accepted(&provider, &wanted);
     world.client.proves(&provider, uuid);
     assert_eq!(world.net.publish_messages(), 1);
@@ -321,7 +296,7 @@ fn a_cancelled_transfer_leaves_nothing() {
         .behaviour
         .stall_after
         .store(20_000, Ordering::Relaxed);
-    let (_, wanted) = world.car(1);
+    let (_, wanted) = world.car(1, 50_000);
     let uuid = world.client.accepted(&provider, &wanted);
     harness::wait("bytes", || {
         (world.client.status(&provider, uuid).bytes_received > 0).then_some(())
@@ -353,7 +328,7 @@ fn a_cancelled_transfer_leaves_nothing() {
 fn status_is_for_the_client_only() {
     let world = World::new("status");
     let provider = Running::start(&world.vars());
-    let (_, wanted) = world.car(1);
+    let (_, wanted) = world.car(1, 50_000);
     let uuid = world.client.accepted(&provider, &wanted);
     let stranger = Client::new(world.net.devnet.people().bls_client.key.clone());
     let response = stranger.status(&provider, uuid);

@@ -3,40 +3,16 @@
 mod harness;
 
 use coracle::deal::Checkpoint;
-use harness::{Car, CarServer, Client, Net, PATIENCE, Running, Scratch, Vars, vars};
+use harness::{PATIENCE, Running, World};
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 use uuid::Uuid;
 
-struct World {
-    net: Net,
-    scratch: Scratch,
-    server: CarServer,
-    client: Client,
-}
-
 impl World {
-    fn new(name: &str) -> Self {
-        let net = Net::start(|_| {});
-        let client = Client::new(net.devnet.people().client.key.clone());
-        Self {
-            net,
-            scratch: Scratch::new(name),
-            server: CarServer::start(),
-            client,
-        }
-    }
-
-    fn vars(&self) -> Vars {
-        vars(&self.net, &self.scratch.join("home"), &self.server.prefix())
-    }
-
     fn accepted(&self, provider: &Running, seed: u64) -> Uuid {
-        let car = Car::generate(&self.scratch.0, seed, 50_000);
-        let url = self.server.serve(&car);
-        let wanted = Client::wanted(&self.net, &self.net.miner(), &car, Some(url));
+        let wanted = self.wanted(seed, 50_000);
         self.client.accepted(provider, &wanted)
     }
 
