@@ -271,7 +271,7 @@ fn a_message_of_long_ago_is_found_where_its_nonce_was_used() {
         let message = chain.send(&prepared).unwrap();
         net.advance(200);
         let head = chain.node().head().unwrap();
-        let searched = chain.node().search_message(&head, &message, -1);
+        let searched = chain.node().search_message(Some(&head), &message, -1);
         assert_eq!(searched, Ok(None), "the gateway does not see it any more");
         assert!(deal_of(&chain, &message, &order).is_some());
         let found = fresh(&net, true).send(&stored(&prepared));

@@ -92,7 +92,7 @@ fn trap_2_every_method_has_its_exact_number_of_parameters() {
         let (miner, client) = (Address::id(MINER), &net.people().client);
         let head = node.head().unwrap();
         node.finalized().unwrap();
-        node.tipset_at(head.epoch, &head).unwrap();
+        node.tipset_at(head.epoch, Some(&head)).unwrap();
         node.network_name().unwrap();
         node.network_version().unwrap();
         node.version().unwrap();
@@ -111,7 +111,7 @@ fn trap_2_every_method_has_its_exact_number_of_parameters() {
         assert_eq!(node.pending(|_| true), Ok(None));
         let message = publish(&chain, &order(1, vec![net.deal(&client.key, 1)]));
         node.get_message(&message).unwrap();
-        assert_eq!(node.search_message(&head, &message, -1), Ok(None));
+        assert_eq!(node.search_message(Some(&head), &message, -1), Ok(None));
     }
     let net = Net::start(|_| ());
     let url = format!("http://{}/rpc/v1", net.node_addr());

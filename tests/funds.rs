@@ -208,7 +208,11 @@ fn what_live_deals_hold_is_shown_and_not_withdrawn() {
     let errors = String::from_utf8_lossy(&refused.stderr).into_owned();
     let holds = format!("live deals hold {}", held.to_fil_text());
     assert!(errors.contains(&holds), "{errors}");
-    assert!(provider.log().contains("refused"), "{}", provider.log());
+    wait("the log", || {
+        let log = provider.log();
+        log.contains("funds withdraw of f01000: refused")
+            .then_some(())
+    });
 
     let all = ["funds", "withdraw", "--all", "--json"];
     let taken = succeeded(&provider.command(&vars, &all));

@@ -180,9 +180,13 @@ impl Node {
         self.tipset("ChainHead", &object!([]))
     }
 
-    /// The tipset of a height, or the one before it if there was none, on the chain that ends in `head`.
-    pub fn tipset_at(&self, height: ChainEpoch, head: &Tipset) -> Result<Tipset, ChainError> {
-        self.tipset("ChainGetTipSetByHeight", &object!([height, head.key]))
+    /// The tipset of a height, or the one before it if there was none, on the chain that ends in `head`; None is the head of now.
+    pub fn tipset_at(
+        &self,
+        height: ChainEpoch,
+        head: Option<&Tipset>,
+    ) -> Result<Tipset, ChainError> {
+        self.tipset("ChainGetTipSetByHeight", &object!([height, key(head)]))
     }
 
     /// The newest tipset that the node holds for final.
@@ -404,15 +408,15 @@ impl Node {
         })
     }
 
-    /// Looks for an executed message from a tipset backwards, replacements included: `lookback` epochs, -1 for as far as
+    /// Looks for an executed message from a tipset (None: the head of now) backwards, replacements included: `lookback` epochs, -1 for as far as
     /// the node goes (a gateway goes 20 epochs). None: the node knows the message, but it has not been executed there.
     pub fn search_message(
         &self,
-        from: &Tipset,
+        from: Option<&Tipset>,
         message: &Cid,
         lookback: ChainEpoch,
     ) -> Result<Option<Found>, ChainError> {
-        let params = object!([from.key, json::from_cid(Some(message)), lookback, true]);
+        let params = object!([key(from), json::from_cid(Some(message)), lookback, true]);
         let result = self
             .client
             .call("StateSearchMsg", &params, Patience::Long)?;

@@ -36,7 +36,7 @@ impl Node {
         message: &Cid,
         lookback: ChainEpoch,
     ) -> Result<Option<Found>, ChainError> {
-        match self.search_message(from, message, lookback) {
+        match self.search_message(Some(from), message, lookback) {
             Err(ChainError::Refused { message, .. }) if is_not_found(&message) => Ok(None),
             other => other,
         }
@@ -60,7 +60,7 @@ impl Node {
             }
             let middle = low.saturating_add(gap.div_euclid(2));
             let looked = self
-                .tipset_at(middle, head)
+                .tipset_at(middle, Some(head))
                 // Between tipsets there may be heights without any: then it is one of before `middle`.
                 .and_then(|tipset| Ok((tipset.epoch > low && used(&tipset)?).then_some(tipset)));
             match looked {

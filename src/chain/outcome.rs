@@ -57,13 +57,16 @@ pub(super) fn fate(node: &Node, message: &Cid) -> Result<Fate, ChainError> {
 /// What an executed message has cost its sender. The receipt has the gas that was used, the message its limits, and the
 /// tipset that holds it the base fee: the chain's own formula gives the rest.
 pub(super) fn fee(node: &Node, message: &Cid) -> Result<Option<TokenAmount>, ChainError> {
-    let head = node.head()?;
-    let Whereabouts::Found(found) = whereabouts(node, &head, message)? else {
-        return Ok(None);
+    let found = match node.search_message(None, message, NO_LIMIT)? {
+        Some(found) => found,
+        None => match elsewhere(node, &node.head()?, message)? {
+            Whereabouts::Found(found) => found,
+            Whereabouts::Pending | Whereabouts::Lost => return Ok(None),
+        },
     };
     let sent = node.get_message(&found.message)?;
     // It was executed by the tipset after the one that holds it; heights may be left out between them.
-    let holder = node.tipset_at(found.epoch.saturating_sub(1), &head)?;
+    let holder = node.tipset_at(found.epoch.saturating_sub(1), None)?;
     if holder.base_fee.is_zero() {
         return Ok(None);
     }
@@ -76,7 +79,7 @@ fn depth(head: &Tipset, found: &Found) -> i64 {
 }
 
 fn whereabouts(node: &Node, head: &Tipset, message: &Cid) -> Result<Whereabouts, ChainError> {
-    match node.search_message(head, message, NO_LIMIT) {
+    match node.search_message(Some(head), message, NO_LIMIT) {
         Ok(None) => elsewhere(node, head, message),
         Ok(Some(found)) => Ok(Whereabouts::Found(found)),
         Err(ChainError::Refused { message, .. }) if is_not_found(&message) => Ok(Whereabouts::Lost),
