@@ -404,6 +404,27 @@ fn a_directory_on_another_file_system_is_refused() {
 }
 
 #[test]
+fn a_file_that_cannot_be_linked_is_known_before() {
+    // Every Linux has this file system, and nothing can be linked out of it.
+    let place = Place::new();
+    let error = place.directory.could_take("/proc/version".as_ref());
+    assert!(
+        matches!(&error, Err(SealerError::File(text))
+            if text.contains("/proc/version") && text.contains("different file systems")),
+        "{error:?}"
+    );
+    // Nor can anything be made in it: such a directory, or such a staging area, stops the start.
+    let staging = place.root.join("staging");
+    for (directory, staging) in [
+        ("/proc/coracle-handover".into(), staging),
+        (place.root.join("other"), "/proc/coracle-staging".into()),
+    ] {
+        let refused = Directory::open(&directory, &staging).unwrap_err();
+        assert!(refused.contains("/proc/coracle-"), "{refused}");
+    }
+}
+
+#[test]
 fn a_directory_that_cannot_be_made_is_named() {
     let place = Place::new();
     let file = place.root.join("a file");
