@@ -33,12 +33,11 @@ fn wrong_data_ends_the_deal_with_both_commitments() {
             wanted.piece_cid, car.piece_cid
         )
     );
-    assert_eq!(
-        std::fs::read_dir(world.scratch.join("home").join("staging"))
-            .unwrap()
-            .count(),
-        0
-    );
+    // The client hears of it with the commit; what it left on the disk goes after that.
+    let staging = world.scratch.join("home").join("staging");
+    harness::wait("an empty staging area", || {
+        (std::fs::read_dir(&staging).unwrap().count() == 0).then_some(())
+    });
     world.unharmed(&provider);
 }
 
