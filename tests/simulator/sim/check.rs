@@ -1,7 +1,9 @@
 //! What must hold once everything rests.
 
-use super::goods::{goods, identity};
+use super::chain::EPOCH;
+use super::goods::{HEAD, goods, identity};
 use super::kinds::Kind;
+use super::people;
 use super::plan::FEE;
 use super::world::{Process, World};
 use coracle::deal::admit::DISK_MARGIN;
@@ -19,10 +21,11 @@ use uuid::Uuid;
 /// deleted is excused.
 pub fn at_rest(world: &World, process: &Process, strict: bool) {
     world.sched.note(|| "at rest".to_owned());
-    let checks: [(&'static str, Result<(), String>); 6] = [
+    let checks: [(&'static str, Result<(), String>); 7] = [
         ("no accepted deal is lost", accepted(world, process)),
         ("the chain agrees with the record", on_chain(world)),
         ("no orphan file", files(world, process, strict)),
+        ("a dropped file is taken", dropped(world)),
         (
             "no save point without its deal",
             save_points(world, process),
@@ -42,6 +45,10 @@ pub fn at_rest(world: &World, process: &Process, strict: bool) {
         return;
     }
     for deal in world.book.deals() {
+        let from = deal.import.as_ref().map(|import| Path::new(&import.path));
+        if from.is_some_and(|path| path.starts_with(people::drops())) {
+            world.sched.count(Kind::Dropped);
+        }
         world.sched.count(match deal.checkpoint {
             Checkpoint::Complete => Kind::Failed,
             Checkpoint::IndexedAndAnnounced if deal.sealed => Kind::Sealed,
@@ -137,6 +144,19 @@ fn on_chain(world: &World) -> Result<(), String> {
             if added && !world.sealers[deal.miner()].has_had(id) {
                 return fail(format!("the sealer has no piece of {}", deal.uuid));
             }
+        }
+    }
+    Ok(())
+}
+
+/// No deal has run out of time while its file lay in the drop folder, with an hour without faults to take it.
+fn dropped(world: &World) -> Result<(), String> {
+    let calm = HEAD + i64::try_from(world.plan.calm_after / EPOCH).expect("few");
+    for deal in world.book.deals() {
+        let time = deal.proposal().start_epoch > calm + 120;
+        let expired = deal.import.is_none() && deal.error.contains("expired");
+        if time && expired && world.people.has_dropped(&deal) {
+            return fail(short(&deal));
         }
     }
     Ok(())

@@ -105,6 +105,15 @@ impl MemoryDisk {
         state.durable.insert(path.to_owned(), file);
     }
 
+    /// The same, and the disk grows with it.
+    pub fn bring(&self, path: &Path, bytes: &[u8]) {
+        let before = self.used();
+        self.put(path, bytes);
+        let mut state = lock(&self.state);
+        let more = state.used().saturating_sub(before);
+        state.capacity += more;
+    }
+
     /// A file's bytes, for whoever looks from outside.
     pub fn look(&self, path: &Path) -> Option<Vec<u8>> {
         let state = lock(&self.state);

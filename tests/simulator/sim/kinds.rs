@@ -84,6 +84,8 @@ kinds! {
     Import = "operator: import",
     ImportWrong = "operator: import of a wrong file",
     ImportMissing = "operator: import of a missing file",
+    Drop = "operator: drops a file into the folder",
+    Dropped = "operator: a deal has the file that was dropped",
     WishGranted = "operator: a wish was granted",
     Starts = "starts",
     Commits = "commits",

@@ -1,6 +1,7 @@
 //! The clients and the operator. They outlive the provider's processes; what they were doing when one ended they begin
 //! anew with the next.
 
+use super::disk::MemoryDisk;
 use super::goods::{Good, VERBS, goods};
 use super::kinds::Kind;
 use super::plan::{Choice, Finale, Plan};
@@ -29,6 +30,17 @@ pub struct People {
     book: Book,
     plan: Arc<Plan>,
     heard: Arc<Mutex<Vec<Heard>>>,
+    disk: MemoryDisk,
+}
+
+/// The drop folder.
+pub fn drops() -> PathBuf {
+    imports().join("drops")
+}
+
+/// The file that is dropped for a deal.
+fn dropped_file(uuid: Uuid) -> PathBuf {
+    drops().join(format!("{uuid}.car"))
 }
 
 /// Where the operator's files lie.
@@ -54,12 +66,13 @@ pub fn good(choice: &Choice) -> &'static Good {
 
 impl People {
     /// The people of a plan.
-    pub fn new(sched: &Arc<Sched>, book: &Book, plan: &Arc<Plan>) -> Self {
+    pub fn new(sched: &Arc<Sched>, book: &Book, plan: &Arc<Plan>, disk: &MemoryDisk) -> Self {
         Self {
             sched: Arc::clone(sched),
             book: book.clone(),
             plan: Arc::clone(plan),
             heard: Arc::new(Mutex::new(vec![Heard::default(); plan.deals.len()])),
+            disk: disk.clone(),
         }
     }
 
@@ -340,6 +353,13 @@ impl People {
     }
 
     async fn imports(&self, choice: &Choice, handle: &Handle) {
+        if self.plan.drops.is_some() {
+            // Whoever has a folder needs no command.
+            if self.sched.fault(Kind::Drop) {
+                self.drop_file(choice).await;
+            }
+            return;
+        }
         if self.sched.fault(Kind::ImportWrong) {
             self.import(choice, wrong_file(), handle).await;
         }
@@ -349,6 +369,23 @@ impl People {
         if self.sched.fault(Kind::Import) {
             self.import(choice, import_file(choice), handle).await;
         }
+    }
+
+    /// Writes a file into the drop folder, in two parts.
+    async fn drop_file(&self, choice: &Choice) {
+        let (file, bytes) = (dropped_file(good(choice).uuid), good(choice).bytes());
+        self.disk.bring(&file, &bytes[..bytes.len() / 2]);
+        let time = self.sched.pick(&[1, 20_000]);
+        self.pause(time).await;
+        self.disk.bring(&file, bytes);
+    }
+
+    /// Whether a file waits in the drop folder for this deal, whole and untouched.
+    pub fn has_dropped(&self, deal: &Deal) -> bool {
+        let mut choices = self.plan.deals.iter();
+        let choice = choices.find(|choice| good(choice).uuid == deal.uuid);
+        let found = self.disk.look(&dropped_file(deal.uuid));
+        choice.is_some_and(|choice| found.is_some_and(|bytes| bytes == good(choice).bytes()))
     }
 
     async fn import(&self, choice: &Choice, path: PathBuf, handle: &Handle) {

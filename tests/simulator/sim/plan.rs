@@ -34,6 +34,8 @@ fn choices(kind: Kind) -> &'static [u64] {
         | Kind::PoolLost
         | Kind::NonceTaken
         | Kind::NonceBack => &[0, 0, 50, 200, 500],
+        // In few seeds, for few deals.
+        Kind::Drop => &[60, 200, 500],
         Kind::ChainAwayLong | Kind::DiskFull => &[0, 0, 0, 10, 40],
         _ => &[0, 0, 0, 15, 60, 200],
     }
@@ -102,6 +104,8 @@ pub struct Plan {
     pub start_again: bool,
     /// Fresh proposals find out at the end how much room there is.
     pub probe: bool,
+    /// There is a drop folder; whether its files become the provider's.
+    pub drops: Option<bool>,
 }
 
 /// Fee cap of a publish message, attoFIL.
@@ -144,7 +148,20 @@ impl Plan {
             elsewhere: rng.chance(200),
             start_again: rng.chance(300),
             probe: rng.chance(300),
+            drops: None,
         }
+        .with_drops(rng)
+    }
+
+    /// Perhaps with a drop folder, for whose sake there are more offline deals.
+    fn with_drops(mut self, rng: &mut Rng) -> Self {
+        if rng.chance(250) {
+            self.drops = Some(rng.chance(500));
+            for deal in &mut self.deals {
+                deal.offline |= rng.chance(700);
+            }
+        }
+        self
     }
 
     /// Whether funds or space may not do for all deals.

@@ -39,10 +39,12 @@ pub enum Sabotage {
     ConfirmedEarly,
     /// A message that no node has any more is not sent again.
     NotSentAgain,
+    /// Nobody looks into the drop folder.
+    DropsNotSeen,
 }
 
 /// All mistakes.
-pub const ALL: [Sabotage; 8] = [
+pub const ALL: [Sabotage; 9] = [
     Sabotage::OrdersForgotten,
     Sabotage::PromisedEarly,
     Sabotage::SealerNotAsked,
@@ -51,6 +53,7 @@ pub const ALL: [Sabotage; 8] = [
     Sabotage::SupersededEarly,
     Sabotage::ConfirmedEarly,
     Sabotage::NotSentAgain,
+    Sabotage::DropsNotSeen,
 ];
 
 impl Sabotage {
@@ -62,6 +65,7 @@ impl Sabotage {
                 &["at most one publish message per deal"]
             }
             Self::ConfirmedEarly => &["the chain agrees with the record"],
+            Self::DropsNotSeen => &["a dropped file is taken"],
             Self::NotSentAgain => &["every deal comes to its end or to a named wait"],
             Self::PromisedEarly => &[
                 "no answer before its commit",

@@ -19,7 +19,7 @@ use coracle::deal::admit::DISK_MARGIN;
 use coracle::deal::{Checkpoint, Deal, Hold, Terms};
 use coracle::filecoin::Address;
 use coracle::market::{
-    self, Disk, Files, FirstAsk, Handle, MinerSettings, Parts, Settings, Threads,
+    self, Disk, DropFolder, Files, FirstAsk, Handle, MinerSettings, Parts, Settings, Threads,
 };
 use coracle::sealer::Sealer;
 use coracle::store::Redb;
@@ -125,7 +125,10 @@ impl World {
             staging: PathBuf::from("/staging"),
             pieces: PathBuf::from("/pieces"),
         };
-        let settings = settings(&plan, &files);
+        let mut settings = settings(&plan, &files);
+        if sabotage == Sabotage::DropsNotSeen {
+            settings.drop_folder = None;
+        }
         let sealers = settings.miners.keys().map(|miner| {
             let sealer = MemorySealer::new(&sched, &disk, &chain);
             (miner.clone(), sealer)
@@ -135,7 +138,7 @@ impl World {
             sealers: sealers.collect(),
             flash: Flash::new(&sched, TEMPLATE.clone()),
             server: MemoryServer::new(&sched, &disk),
-            people: People::new(&sched, &book, &plan),
+            people: People::new(&sched, &book, &plan, &disk),
             sched,
             plan,
             disk,
@@ -382,7 +385,11 @@ fn settings(plan: &Plan, files: &Files) -> Settings {
     let count = if plan.two_miners { 2 } else { 1 };
     let miners = miners().into_iter().take(count);
     Settings {
-        drop_folder: None,
+        drop_folder: plan.drops.map(|delete_after| DropFolder {
+            path: people::drops(),
+            poll: Duration::from_secs(60),
+            delete_after,
+        }),
         miners: miners.map(|miner| (miner, own.clone())).collect(),
         files: files.clone(),
         transfers_max: plan.transfers_max,

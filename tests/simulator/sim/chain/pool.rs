@@ -8,6 +8,9 @@ use coracle::chain::{ChainError, Prepared};
 use coracle::filecoin::ClientDealProposal;
 use uuid::Uuid;
 
+/// Epochs after which the use of a nonce is final.
+const FINALITY: i64 = 40;
+
 impl Message {
     /// Whether it is where it was sent to.
     pub(super) fn stays(&self) -> bool {
@@ -16,7 +19,7 @@ impl Message {
 
     /// Whether it is certain never to be executed: another message has its nonce, and nothing takes that back.
     pub(super) fn is_void(&self, height: i64) -> bool {
-        self.taken.is_some_and(|at| height - at >= CONFIDENCE)
+        self.taken.is_some_and(|at| height - at >= FINALITY)
     }
 }
 
