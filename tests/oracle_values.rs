@@ -1,16 +1,19 @@
 //! Addresses, amounts, signatures and messages against `fvm_shared`, which the chain's own machine
 //! is built on.
 
-use coracle::filecoin::cbor;
+use cid::Cid;
 use coracle::filecoin::message::{Message, SignedMessage};
 use coracle::filecoin::{Address, SecretKey, Signature, SignatureKind, TokenAmount};
+use coracle::filecoin::{cbor, cids};
 use fvm_ipld_encoding::{RawBytes, from_slice, to_vec};
 use fvm_shared::address::{Address as TheirAddress, Network};
 use fvm_shared::bigint::BigInt;
 use fvm_shared::crypto::signature::{Signature as TheirSignature, SignatureType};
 use fvm_shared::econ::TokenAmount as TheirAmount;
 use fvm_shared::message::Message as TheirMessage;
+use multihash_codetable::{Code, MultihashDigest};
 use proptest::prelude::*;
+use sha2::Digest;
 
 /// An address of any protocol, as theirs.
 fn their_address() -> impl Strategy<Value = TheirAddress> {
@@ -162,7 +165,7 @@ proptest! {
         prop_assert_eq!(Message::decode(&bytes), Ok(ours.clone()));
         let back: TheirMessage = from_slice(&ours.encode()).expect("our CBOR");
         prop_assert_eq!(back, theirs);
-        prop_assert!(ours.cid().to_string().starts_with("bafy2bzace"));
+        prop_assert_eq!(ours.cid(), their_cid(&bytes));
     }
 
     #[test]
@@ -180,6 +183,9 @@ proptest! {
         let signed = SignedMessage { message: our_message(&theirs), signature };
         let bytes = to_vec(&(&theirs, &their_signature)).expect("CBOR");
         prop_assert_eq!(signed.encode(), bytes.clone());
+        // What the chain tracks: for BLS the message without its signature, which is aggregated away.
+        let tracked = if bls { to_vec(&theirs).expect("CBOR") } else { bytes.clone() };
+        prop_assert_eq!(signed.cid(), their_cid(&tracked));
         let back: (TheirMessage, TheirSignature) = from_slice(&bytes).expect("our CBOR");
         prop_assert_eq!(back, (theirs, their_signature));
         prop_assert_eq!(SignedMessage::decode(&bytes), Ok(signed));
@@ -211,6 +217,78 @@ proptest! {
         if let Ok(message) = Message::decode(&bytes) {
             prop_assert_eq!(message.encode(), bytes);
         }
+    }
+}
+
+/// The CID of a chain object as their crates make it.
+fn their_cid(bytes: &[u8]) -> Cid {
+    Cid::new_v1(fvm_ipld_encoding::DAG_CBOR, Code::Blake2b256.digest(bytes))
+}
+
+proptest! {
+    #[test]
+    fn cids_of_chain_objects_as_bytes_text_and_cbor(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        let (ours, theirs) = (cids::chain_cid(&bytes), their_cid(&bytes));
+        prop_assert_eq!(ours, theirs);
+        prop_assert_eq!(cids::parse_cid(&theirs.to_bytes()), Some(ours));
+        let text = ours.to_string();
+        prop_assert!(text.starts_with("bafy2bzace"), "{}", text);
+        prop_assert_eq!(text.parse::<Cid>().ok(), Some(theirs));
+        let cbor = cbor::encoded(|out| cbor::put_cid(out, &ours));
+        prop_assert_eq!(&cbor, &to_vec(&theirs).expect("CBOR"));
+        prop_assert_eq!(cbor::decode_all(&cbor, cbor::get_cid), Ok(ours));
+        let back: Cid = from_slice(&cbor).expect("our CBOR");
+        prop_assert_eq!(back, theirs);
+    }
+
+    /// CIDs of any kind: what they read from a tagged byte string, we read alike.
+    #[test]
+    fn cids_of_any_kind(codec in any::<u32>(), hash in any::<u32>(),
+                        digest in prop::collection::vec(any::<u8>(), 0..=64),
+                        at in any::<prop::sample::Index>(), to in any::<u8>()) {
+        let hash = multihash_codetable::Multihash::wrap(hash.into(), &digest).expect("short");
+        let cid = Cid::new_v1(codec.into(), hash);
+        let mut cbor = to_vec(&cid).expect("CBOR");
+        prop_assert_eq!(cbor::encoded(|out| cbor::put_cid(out, &cid)), cbor.clone());
+        prop_assert_eq!(cbor::decode_all(&cbor, cbor::get_cid), Ok(cid));
+        let at = at.index(cbor.len());
+        cbor[at] = to;
+        if let (Ok(ours), Ok(theirs)) =
+            (cbor::decode_all(&cbor, cbor::get_cid), from_slice::<Cid>(&cbor)) {
+            prop_assert_eq!(ours, theirs);
+        }
+    }
+
+    /// The CIDs of a proposal: the chain's over its own bytes, the deal protocol's over the signed ones with SHA-256, and
+    /// the piece's, assembled by hand.
+    #[test]
+    fn cids_of_proposals(root in any::<[u8; 32]>(), client in their_address(), size in 7_u32..36,
+                         price in their_amount(), data in prop::collection::vec(any::<u8>(), 0..97)) {
+        use coracle::filecoin::{ClientDealProposal, DealProposal, Label};
+        let proposal = DealProposal {
+            piece_cid: cids::piece_cid(&root),
+            piece_size: 1 << size,
+            verified: size % 2 == 0,
+            client: ours(&client),
+            provider: Address::id(1000),
+            label: Label::Text("label".to_owned()),
+            start_epoch: 5_200_000,
+            end_epoch: 6_718_400,
+            price_per_epoch: our_amount(&price),
+            provider_collateral: TokenAmount::zero(),
+            client_collateral: TokenAmount::zero(),
+        };
+        let piece = [[0x01, 0x81, 0xe2, 0x03, 0x92, 0x20, 0x20].as_slice(), &root].concat();
+        prop_assert_eq!(proposal.piece_cid.to_bytes(), piece);
+        prop_assert_eq!(proposal.cid(), their_cid(&proposal.encode()));
+        let on_chain = proposal.chain_cid(&Address::id(7), &Address::id(1000));
+        let by_id = DealProposal { client: Address::id(7), ..proposal.clone() };
+        prop_assert_eq!(on_chain, their_cid(&by_id.encode()));
+        let signature = Signature { kind: SignatureKind::Bls, data };
+        let signed = ClientDealProposal { proposal, signature };
+        let digest = sha2::Sha256::digest(signed.encode());
+        let by_hand = [[0x01, 0x71, 0x12, 0x20].as_slice(), digest.as_slice()].concat();
+        prop_assert_eq!(signed.signed_cid().to_bytes(), by_hand);
     }
 }
 

@@ -23,6 +23,34 @@ fn publish_params_both_ways() {
     }
 }
 
+/// FRC-0042: the first four-byte word from 2^24 on in the BLAKE2b-512 of the method's name.
+fn frc_42(name: &str) -> u64 {
+    let digest = blake2b_simd::blake2b(format!("1|{name}").as_bytes());
+    let words = digest.as_bytes().chunks_exact(4);
+    let mut numbers = words.map(|word| u32::from_be_bytes(word.try_into().expect("four bytes")));
+    let number = numbers.find(|number| *number >= 1 << 24);
+    u64::from(number.expect("one of sixteen"))
+}
+
+#[test]
+fn method_numbers_follow_from_names() {
+    for (name, number) in [
+        ("AddBalance", 822_473_126),
+        ("WithdrawBalance", 2_280_458_852),
+        ("PublishStorageDeals", 2_236_929_350),
+        ("GetBalance", 726_108_461),
+        ("GetDealActivation", 2_567_238_399),
+        ("GetDealSector", 2_611_213_344),
+        ("SettleDealPayments", 1_900_091_594),
+        ("SectorContentChanged", 2_034_386_435),
+        ("AuthenticateMessage", AUTHENTICATE_MESSAGE),
+        ("MarketNotifyDeal", 4_186_741_094),
+        ("IsControllingAddress", 348_244_887),
+    ] {
+        assert_eq!(frc_42(name), number, "{name}");
+    }
+}
+
 #[test]
 fn refused_publish_params() {
     assert!(decode_publish(&hex("80")).is_err());

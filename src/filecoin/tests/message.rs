@@ -42,6 +42,13 @@ fn worked_vector() {
         message.cid().to_string(),
         "bafy2bzacece6x43mowcsbjuryrvijs5nmebwhhk5f5rsc7igi4t75pvryncuc"
     );
+    let cid = hex("0171a0e4022089ebf36c758520a691c46a84cbad6103639d5d2f63217d064727febeb1c34541");
+    assert_eq!(message.cid().to_bytes(), cid);
+    // A hash of a hash: what a secp256k1 key signs.
+    assert_eq!(
+        crate::filecoin::cids::blake2b_256(&cid).to_vec(),
+        hex("649ad460546f33cf8eec9c4ba29e410699cc2e1ab30cb1839dfbee3a07578071")
+    );
     let signed = message.clone().sign(&key());
     assert_eq!(signed.signature.data, hex(SIGNATURE));
     assert_eq!(

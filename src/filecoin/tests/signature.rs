@@ -27,6 +27,24 @@ fn bls() -> SecretKey {
 }
 
 #[test]
+fn a_signed_proposal_has_a_cid_and_a_place_in_the_parameters() {
+    use crate::filecoin::market_actor::encode_publish;
+    use crate::filecoin::{ClientDealProposal, DealProposal};
+    let signed = ClientDealProposal {
+        proposal: DealProposal::decode(&hex(PROPOSAL)).expect("a proposal"),
+        signature: secp().sign(&hex(PROPOSAL)),
+    };
+    // SHA-256, not BLAKE2b: the deal protocols' name for it (D.3).
+    assert_eq!(
+        signed.signed_cid().to_string(),
+        "bafyreiasx4h7gvr44yl75g63aliady3e54h2uitqvpctxvysden7wnpwva"
+    );
+    let params = encode_publish(std::slice::from_ref(&signed));
+    assert_eq!((signed.encode().len(), params.len()), (185, 187));
+    assert_eq!(params, [hex("8181"), signed.encode()].concat());
+}
+
+#[test]
 fn secp256k1_vector() {
     let key = secp();
     assert_eq!(
