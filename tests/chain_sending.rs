@@ -430,7 +430,7 @@ fn nothing_is_made_of_what_cannot_be_sent() {
     started[0].proposal.start_epoch = net.epoch() - 1;
     late.call = Call::Publish(started);
     let error = chain.prepare(&late).unwrap_err();
-    assert!(matches!(&error, ChainError::Refused { .. }), "{error:?}");
+    assert!(matches!(&error, ChainError::WouldFail(_)), "{error:?}");
     net.set_balance(worker(&net), &TokenAmount::from_atto(5_u64));
     let [owner, ..] = &net.people().miners[0];
     net.set_balance(owner, &TokenAmount::from_atto(5_u64));

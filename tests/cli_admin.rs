@@ -291,14 +291,56 @@ fn nothing_is_sent_of_a_list_with_a_mistake() {
 #[test]
 fn publish_says_how_many() {
     for (answer, expected) in [
-        (r#"{"deals":0}"#, "no deal waits to be published\n"),
-        (r#"{"deals":1}"#, "publishing 1 deal\n"),
-        (r#"{"deals":7}"#, "publishing 7 deals\n"),
+        (
+            r#"{"deals":0,"uuids":[]}"#,
+            "no deal waits to be published\n",
+        ),
+        (r#"{"deals":1,"uuids":["x"]}"#, "publishing 1 deal\n"),
+        (r#"{"deals":7,"uuids":["x"]}"#, "publishing 7 deals\n"),
     ] {
         let (output, request) = exchange(&["publish", "--now"], "200 OK", answer);
         assert_eq!(request.line, "POST /v1/publish HTTP/1.1");
         assert_eq!((output.status.code(), out(&output)), (Some(0), expected));
     }
+}
+
+#[test]
+fn publish_names_the_deals_that_do_not_wait() {
+    let other = "00000000-0000-4000-8000-000000000009";
+    let answer = r#"{"deals":1,"uuids":["3f0b6c3a-54bf-4d5a-9f43-5e3f2d2c1b0a"]}"#;
+    let (output, request) = exchange(&["publish", "--now", UUID, other], "200 OK", answer);
+    assert!(request.body.contains(UUID) && request.body.contains(other));
+    assert_eq!(out(&output), "publishing 1 deal\n");
+    assert_eq!(output.status.code(), Some(1));
+    assert!(err(&output).contains(&format!("not waiting to be published: {other}")));
+    // Without --now nothing is published, whatever is named.
+    let nobody = "127.0.0.1:1".parse().expect("an address");
+    for wrong in [&["publish", "--now", "deal"][..], &["publish", UUID]] {
+        let output = Home::new().command(nobody, wrong).output();
+        let output = output.expect("the binary starts");
+        assert_eq!(output.status.code(), Some(2), "{wrong:?}");
+    }
+}
+
+#[test]
+fn publish_without_now_shows_what_waits() {
+    let answer = r#"{"waiting":[{"miner":"f01000","since":"2026-01-01T00:00:00Z","due":null,"manual":true,
+            "deals":["3f0b6c3a-54bf-4d5a-9f43-5e3f2d2c1b0a"]}],
+        "messages":[{"publish_cid":"bafy","deals":["x","y"],"note":"it waits for long"}]}"#;
+    let (output, request) = exchange(&["publish"], "200 OK", answer);
+    assert_eq!(request.line, "GET /v1/publish HTTP/1.1");
+    let shown = out(&output);
+    for text in [
+        "f01000",
+        UUID,
+        "by `coracle publish --now`",
+        "message bafy with x, y",
+        "it waits for long",
+    ] {
+        assert!(shown.contains(text), "{text}: {shown}");
+    }
+    let (output, _) = exchange(&["publish"], "200 OK", r#"{"waiting":[],"messages":[]}"#);
+    assert_eq!(out(&output), "no deal waits to be published\n");
 }
 
 #[test]

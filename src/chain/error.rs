@@ -22,6 +22,8 @@ pub enum ChainError {
     },
     /// The answer did not have the documented form; the text names the method and what is wrong.
     Malformed(String),
+    /// Carried out on the head, the message fails: for one of its deals, and nobody says which.
+    WouldFail(String),
     /// The message is too long or needs too much gas: fewer deals in it would do.
     TooMuch(String),
     /// The fee limit is below what the chain asks for at present.
@@ -70,6 +72,7 @@ impl fmt::Display for ChainError {
             Self::Malformed(text) => {
                 write!(f, "the chain node answered in an unexpected form: {text}")
             }
+            Self::WouldFail(text) => write!(f, "the message would fail: {text}"),
             Self::TooMuch(text) => write!(f, "the message is too large: {text}"),
             Self::Fee(text) => write!(f, "the fee limit is too low: {text}"),
             Self::NoSender(text) => write!(f, "the message cannot be sent: {text}"),

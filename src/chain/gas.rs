@@ -69,6 +69,46 @@ pub(super) fn bound(
     Ok(())
 }
 
+/// Rises of the base fee that a raised fee cap leaves room for: an eighth each epoch makes ten times as much in twenty of
+/// them, as a node's own estimate has it (chain-sealer-rpc C.2).
+const BASE_FEE_RISE: i64 = 10;
+
+/// Raises a waiting message's fee so that the mempool takes it in the old one's place: the premium by a quarter and one
+/// (the least that Lotus takes), the fee cap with it. The total stays within `fee_max` (zero: no bound).
+///
+/// # Errors
+/// [`ChainError::Fee`] if that leaves less than the new premium or the base fee: the replacement would not be taken, or
+/// would wait as well.
+pub(super) fn raise(
+    message: &mut Message,
+    fee_max: &TokenAmount,
+    base_fee: &TokenAmount,
+) -> Result<(), ChainError> {
+    let premium = quarter_more(&message.gas_premium);
+    let roomy = plus(&base_fee.times(BASE_FEE_RISE), &premium);
+    let mut cap = quarter_more(&message.gas_fee_cap).max(roomy);
+    if !fee_max.is_zero() {
+        let most = fee_max.atto().checked_div(&message.gas_limit.into());
+        cap = cap.min(TokenAmount::from_atto(most.unwrap_or_default()));
+    }
+    if cap < premium || cap < *base_fee {
+        let needed = premium.max(base_fee.clone()).times(message.gas_limit);
+        return Err(ChainError::Fee(format!(
+            "a replacement must offer {} or more, the limit is {}",
+            needed.to_fil_text(),
+            fee_max.to_fil_text()
+        )));
+    }
+    (message.gas_premium, message.gas_fee_cap) = (premium, cap);
+    Ok(())
+}
+
+/// A quarter more, rounded down, and one.
+#[allow(clippy::arithmetic_side_effects)] // numbers without a width
+fn quarter_more(amount: &TokenAmount) -> TokenAmount {
+    TokenAmount::from_atto(amount.atto() * 5_u8 / 4_u8 + 1_u8)
+}
+
 /// What value and fee of a message may come to: the sender must have as much.
 pub(super) fn most_needed(message: &Message) -> TokenAmount {
     let fee = message.gas_fee_cap.times(message.gas_limit);
@@ -175,6 +215,32 @@ mod tests {
         ];
         for (used, limit, burned) in table {
             assert_eq!(overestimated(used, limit), Some(burned), "{used} {limit}");
+        }
+    }
+
+    #[test]
+    fn a_replacement_offers_enough_and_never_more_than_the_limit() {
+        // premium, cap, base fee, limit of 1000 units; premium and cap afterwards
+        let table = [
+            (100, 500, 50, 1_000_000, 126, 626),
+            (0, 0, 0, 1_000_000, 1, 1),
+            (3, 10, 1, 0, 4, 14),
+            (100, 500, 50, 600_000, 126, 600),
+            (100, 500, 200, 0, 126, 2_126),
+            (100, 500, 50, 126_000, 126, 126),
+        ];
+        for (premium, cap, base_fee, limit, premium_after, cap_after) in table {
+            let mut raised = message(1_000, cap, premium);
+            raise(&mut raised, &atto(limit), &atto(base_fee)).unwrap();
+            assert_eq!(raised.gas_premium, atto(premium_after), "{limit}");
+            assert_eq!(raised.gas_fee_cap, atto(cap_after), "{limit}");
+            assert!(limit == 0 || most_needed(&raised) <= atto(limit));
+        }
+        for (base_fee, limit) in [(50, 125_999), (700, 600_000)] {
+            let mut kept = message(1_000, 500, 100);
+            let error = raise(&mut kept, &atto(limit), &atto(base_fee)).unwrap_err();
+            assert!(matches!(error, ChainError::Fee(_)), "{error:?}");
+            assert_eq!(kept, message(1_000, 500, 100));
         }
     }
 

@@ -104,6 +104,10 @@ impl Chain for Lotus {
         })
     }
 
+    fn finalized(&self) -> Result<ChainEpoch, ChainError> {
+        self.final_epoch()
+    }
+
     fn network_version(&self) -> Result<u64, ChainError> {
         self.node.network_version()
     }
@@ -187,6 +191,15 @@ impl Chain for Lotus {
 
     fn send(&self, prepared: &Prepared) -> Result<Cid, ChainError> {
         self.send_prepared(prepared)
+    }
+
+    fn replace(
+        &self,
+        prepared: &Prepared,
+        sent: &Cid,
+        fee_max: &TokenAmount,
+    ) -> Result<Prepared, ChainError> {
+        self.replace_prepared(prepared, sent, fee_max)
     }
 
     fn dry_run(

@@ -29,6 +29,7 @@ mod nonce;
 mod outcome;
 mod prepared;
 mod publish;
+mod replacing;
 mod sending;
 mod wallet;
 
@@ -189,6 +190,8 @@ pub enum Outcome {
     Executed {
         /// The CID that was executed; another one if the message was replaced.
         message: Cid,
+        /// The height of its execution.
+        epoch: ChainEpoch,
         /// Epochs that the execution is buried under.
         depth: ChainEpoch,
         /// 0 if the message did what it was sent for (chain-sealer-rpc D.6).
@@ -220,6 +223,9 @@ pub struct DealState {
 pub trait Chain: Send + Sync {
     /// The head of the chain.
     fn head(&self) -> Result<Head, ChainError>;
+
+    /// The height up to which nothing is undone any more.
+    fn finalized(&self) -> Result<ChainEpoch, ChainError>;
 
     /// The network version at the head.
     fn network_version(&self) -> Result<u64, ChainError>;
@@ -265,6 +271,17 @@ pub trait Chain: Send + Sync {
     /// [`ChainError::Superseded`]: it will never be executed, prepare another. After any other error a signed message may
     /// have been sent, and sending it again is the way to find out.
     fn send(&self, prepared: &Prepared) -> Result<Cid, ChainError>;
+
+    /// Makes the message in the place of one that waits for too long: the same under the same nonce, with more for the
+    /// miners, and of no more than this total fee (zero: no bound). `sent` is the CID of the one that waits. Nothing is
+    /// sent; what comes back is stored in the old one's place before it is sent, and knows the old ones' CIDs, since the
+    /// chain may execute either. [`ChainError::Fee`]: the bound leaves no room for it.
+    fn replace(
+        &self,
+        prepared: &Prepared,
+        sent: &Cid,
+        fee_max: &TokenAmount,
+    ) -> Result<Prepared, ChainError>;
 
     /// Simulates publishing one deal alone: None if it would be published, else why not.
     fn dry_run(

@@ -34,6 +34,7 @@ pub(super) fn outcome(
     Ok(Outcome::Executed {
         message: found.message,
         depth: depth(&head, &found),
+        epoch: found.epoch,
         exit_code: found.exit_code,
         deals,
     })

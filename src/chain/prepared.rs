@@ -6,8 +6,17 @@ use cid::Cid;
 use minicbor::{Decoder, Encoder};
 use uuid::Uuid;
 
-/// The first form of the bytes.
+/// The first form of the bytes, and still that of a message that stands in no other's place.
 const FORMAT: u8 = 1;
+
+/// The same, and the CIDs of the messages in whose place this one stands.
+const FORMAT_REPLACED: u8 = 2;
+
+/// How often one message is replaced by another with a higher fee: ten times a quarter more is nine times as much.
+pub(super) const REPLACED_MAX: usize = 10;
+
+/// CIDs that are remembered: two for each time, since another may have been in its place meanwhile.
+const EARLIER_MAX: usize = 2 * REPLACED_MAX;
 
 /// A node's name: a host of at most 253 bytes and a port.
 const NODE_NAME_MAX: usize = 300;
@@ -21,6 +30,8 @@ pub struct Prepared {
     /// The order that it is for.
     pub order: Uuid,
     pub(super) way: Way,
+    /// CIDs of messages in whose place this one stands; the chain may execute any of them.
+    pub(super) earlier: Vec<Cid>,
 }
 
 /// How it is sent.
@@ -49,6 +60,7 @@ impl Prepared {
         Self {
             order,
             way: Way::Wallet { node, message },
+            earlier: Vec::new(),
         }
     }
 
@@ -57,7 +69,26 @@ impl Prepared {
         Self {
             order,
             way: Way::Signed { message, since },
+            earlier: Vec::new(),
         }
+    }
+
+    /// This one in the place of messages with these CIDs, the last ones of them if there are too many.
+    #[must_use]
+    pub fn in_place_of(mut self, earlier: impl IntoIterator<Item = Cid>) -> Self {
+        for cid in earlier {
+            if !self.earlier.contains(&cid) && self.cid() != Some(cid) {
+                self.earlier.push(cid);
+            }
+        }
+        let surplus = self.earlier.len().saturating_sub(EARLIER_MAX);
+        self.earlier.drain(..surplus);
+        self
+    }
+
+    /// CIDs of the messages in whose place it stands: the chain may execute any of them instead.
+    pub fn earlier(&self) -> &[Cid] {
+        &self.earlier
     }
 
     /// The CID, if it is known before sending.
@@ -81,12 +112,17 @@ impl Prepared {
         &self.message().from
     }
 
-    /// The bytes to be stored: a CBOR array of format, order, way (0 wallet, 1 signed) and the way's two parts.
+    /// The bytes to be stored: a CBOR array of format, order, way (0 wallet, 1 signed) and the way's two parts; the second
+    /// format ends with an array of CIDs.
     pub fn encode(&self) -> Vec<u8> {
         let mut out = Vec::new();
         let mut e = Encoder::new(&mut out);
         // Writing to a vector does not fail.
-        let _ = e.array(5).and_then(|e| e.u8(FORMAT));
+        let _ = if self.earlier.is_empty() {
+            e.array(5).and_then(|e| e.u8(FORMAT))
+        } else {
+            e.array(6).and_then(|e| e.u8(FORMAT_REPLACED))
+        };
         let _ = e.bytes(self.order.as_bytes());
         let _ = match &self.way {
             Way::Wallet { node, message } => e
@@ -98,15 +134,23 @@ impl Prepared {
                 .and_then(|e| e.i64(*since))
                 .and_then(|e| e.bytes(&message.encode())),
         };
+        if !self.earlier.is_empty() {
+            let _ = e.array(u64::try_from(self.earlier.len()).unwrap_or(u64::MAX));
+            for cid in &self.earlier {
+                let _ = e.bytes(&cid.to_bytes());
+            }
+        }
         out
     }
 
     /// Reads stored bytes; None for anything else.
     pub fn decode(bytes: &[u8]) -> Option<Self> {
         let mut d = Decoder::new(bytes);
-        if d.array().ok()? != Some(5) || d.u8().ok()? != FORMAT {
-            return None;
-        }
+        let replaced = match (d.array().ok()??, d.u8().ok()?) {
+            (5, FORMAT) => false,
+            (6, FORMAT_REPLACED) => true,
+            _ => return None,
+        };
         let order = Uuid::from_slice(d.bytes().ok()?).ok()?;
         let way = match d.u8().ok()? {
             0 => Way::Wallet {
@@ -123,7 +167,23 @@ impl Prepared {
             },
             _ => return None,
         };
-        (d.position() == bytes.len()).then_some(Self { order, way })
+        let mut earlier = Vec::new();
+        if replaced {
+            let count = usize::try_from(d.array().ok()??).ok()?;
+            for _ in 0..count
+                .checked_sub(1)
+                .filter(|n| *n < EARLIER_MAX)?
+                .saturating_add(1)
+            {
+                earlier.push(Cid::try_from(d.bytes().ok()?).ok()?);
+            }
+        }
+        let whole = d.position() == bytes.len();
+        whole.then_some(Self {
+            order,
+            way,
+            earlier,
+        })
     }
 }
 
@@ -161,6 +221,7 @@ mod tests {
                     node: "node:1234".to_owned(),
                     message: message.clone(),
                 },
+                earlier: Vec::new(),
             };
             let signed = Prepared {
                 order,
@@ -168,10 +229,24 @@ mod tests {
                     message: message.clone().sign(&key),
                     since: 5_000_000,
                 },
+                earlier: Vec::new(),
             };
             assert_eq!(wallet.cid(), None);
             assert_eq!(signed.cid(), Some(message.sign(&key).cid()));
-            for prepared in [wallet, signed] {
+            let cids: Vec<Cid> = (0..3)
+                .map(|n| crate::filecoin::cids::chain_cid(&[n]))
+                .collect();
+            let replaced = signed.clone().in_place_of(cids.clone());
+            assert_eq!(replaced.earlier(), cids);
+            assert_eq!(
+                replaced.clone().in_place_of(cids).earlier().len(),
+                3,
+                "once each"
+            );
+            let many = (0..99).map(|n| crate::filecoin::cids::chain_cid(&[n]));
+            let many = signed.clone().in_place_of(many);
+            assert_eq!(many.earlier().len(), EARLIER_MAX);
+            for prepared in [wallet, signed, replaced, many] {
                 let bytes = prepared.encode();
                 assert!(bytes.len() < PREPARED_BYTES_MAX);
                 assert_eq!(Prepared::decode(&bytes), Some(prepared.clone()));
@@ -183,7 +258,7 @@ mod tests {
                 longer.push(0);
                 assert_eq!(Prepared::decode(&longer), None);
                 let mut later = bytes;
-                later[1] = 2;
+                later[1] = 3;
                 assert_eq!(Prepared::decode(&later), None, "another format");
             }
         }

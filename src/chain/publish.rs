@@ -115,7 +115,7 @@ impl Lotus {
     }
 
     /// Who has the key of this key address: this box before a node, the nodes in the order of their list.
-    fn signer(&self, key: &Address) -> Result<Result<Signer, ChainError>, ChainError> {
+    pub(super) fn signer(&self, key: &Address) -> Result<Result<Signer, ChainError>, ChainError> {
         if self.keys.as_deref().is_some_and(|keys| keys.has(key)) {
             return Ok(Ok(Signer::Here));
         }
@@ -152,7 +152,14 @@ impl Lotus {
         };
         let signer = sender.signer?;
         gas::check_size(&unpriced)?;
-        let mut message = self.node.estimate(&unpriced, &order.fee_max)?;
+        let estimated = self.node.estimate(&unpriced, &order.fee_max);
+        let mut message = estimated.map_err(|error| match error {
+            // Which text is about the deals, every node has its own words for.
+            ChainError::Refused { message, .. } if !order.deals().is_empty() => {
+                ChainError::WouldFail(message)
+            }
+            other => other,
+        })?;
         if !same_call(&message, &unpriced) {
             return Err(ChainError::Malformed(
                 "GasEstimateMessageGas: another message than the one asked for".to_owned(),
@@ -193,30 +200,40 @@ impl Lotus {
         Ok(Prepared {
             order: order.id,
             way,
+            earlier: Vec::new(),
         })
     }
 
-    /// Gives a message the next nonce, signs it and looks at what came back.
+    /// Gives a message the next nonce and signs it.
     fn number_and_sign(
         &self,
         signer: &Signer,
         mut message: Message,
     ) -> Result<SignedMessage, ChainError> {
-        let from = message.from.clone();
-        message.nonce = self.node.next_nonce(&from)?;
+        message.nonce = self.node.next_nonce(&message.from)?;
+        self.sign_message(signer, &message)
+    }
+
+    /// Signs a message and looks at what came back.
+    pub(super) fn sign_message(
+        &self,
+        signer: &Signer,
+        message: &Message,
+    ) -> Result<SignedMessage, ChainError> {
+        let from = &message.from;
         let signed = match signer {
             Signer::Here => {
                 let bytes = message.cid().to_bytes();
-                let signature = self.keys.as_deref().and_then(|k| k.sign(&from, &bytes));
+                let signature = self.keys.as_deref().and_then(|k| k.sign(from, &bytes));
                 signature.map(|signature| SignedMessage {
                     message: message.clone(),
                     signature,
                 })
             }
-            Signer::Node(node) => Some(self.node.sign_message_at(node, &message)?),
+            Signer::Node(node) => Some(self.node.sign_message_at(node, message)?),
         };
         match signed {
-            Some(signed) if signed.message == message && signed.verify(&from) => Ok(signed),
+            Some(signed) if signed.message == *message && signed.verify(from) => Ok(signed),
             Some(_) => Err(ChainError::Malformed(format!(
                 "WalletSignMessage: not the message that was asked for, or not signed by {from}"
             ))),

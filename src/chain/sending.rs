@@ -90,7 +90,7 @@ impl Lotus {
                 if let Err(error) = held {
                     log::debug!("{error}");
                 }
-                let sent = self.send_signed(message, *since);
+                let sent = self.send_signed(message, *since, &prepared.earlier);
                 if matches!(
                     sent,
                     Ok(_) | Err(ChainError::Superseded(_) | ChainError::Refused { .. })
@@ -122,7 +122,13 @@ impl Lotus {
         }
     }
 
-    fn send_signed(&self, signed: &SignedMessage, since: ChainEpoch) -> Result<Cid, ChainError> {
+    /// `earlier` are the CIDs of the messages that this one was put in the place of: any of them may be executed.
+    fn send_signed(
+        &self,
+        signed: &SignedMessage,
+        since: ChainEpoch,
+        earlier: &[Cid],
+    ) -> Result<Cid, ChainError> {
         let cid = signed.cid();
         let refused = match self.node.push_signed(signed) {
             Ok(pushed) if pushed == cid => return Ok(cid),
@@ -135,7 +141,7 @@ impl Lotus {
             Err(error) => return Err(error),
         };
         log::debug!("message {cid}: {refused}");
-        match self.use_of_nonce(signed, since)? {
+        match self.use_of_nonce(signed, since, earlier)? {
             Use::Ours(cid) => Ok(cid),
             Use::Nothing => Err(refused),
             Use::Unclear(why) => Err(ChainError::Later(format!("message {cid}: {why}"))),
@@ -155,14 +161,25 @@ impl Lotus {
     }
 
     /// Finds out what the nonce of a message was used for.
-    fn use_of_nonce(&self, signed: &SignedMessage, since: ChainEpoch) -> Result<Use, ChainError> {
+    fn use_of_nonce(
+        &self,
+        signed: &SignedMessage,
+        since: ChainEpoch,
+        earlier: &[Cid],
+    ) -> Result<Use, ChainError> {
         let (from, nonce) = (&signed.message.from, signed.message.nonce);
         let head = self.node.head()?;
         if self.node.nonce_at(from, &head)? <= nonce {
             return self.use_in_pool(signed);
         }
-        if let Some(found) = self.node.executed(&head, &signed.cid(), NO_LIMIT)? {
-            return Ok(Use::Ours(found.message));
+        // A node that has never stored one of them finds another.
+        let ours: Vec<Cid> = std::iter::once(signed.cid())
+            .chain(earlier.iter().copied())
+            .collect();
+        for cid in &ours {
+            if let Some(found) = self.node.executed(&head, cid, NO_LIMIT)? {
+                return Ok(Use::Ours(found.message));
+            }
         }
         // A gateway sees the last few epochs only: look where the nonce was used.
         let Some(at) = self
@@ -172,10 +189,12 @@ impl Lotus {
             let text = format!("nobody can tell what nonce {nonce} was used for");
             return Ok(Use::Unclear(text));
         };
-        Ok(match self.node.executed(&at, &signed.cid(), NEARBY)? {
-            Some(found) => Use::Ours(found.message),
-            None => Use::Anothers(at.epoch),
-        })
+        for cid in &ours {
+            if let Some(found) = self.node.executed(&at, cid, NEARBY)? {
+                return Ok(Use::Ours(found.message));
+            }
+        }
+        Ok(Use::Anothers(at.epoch))
     }
 
     /// The nonce is not used on chain: what waits under it?
@@ -204,12 +223,16 @@ impl Lotus {
     }
 
     fn is_final(&self, height: ChainEpoch) -> Result<bool, ChainError> {
-        let finalized = match self.node.finalized() {
-            Ok(tipset) => tipset.epoch,
-            Err(ChainError::Refused { .. }) => self.node.head()?.epoch.saturating_sub(FINALITY),
-            Err(error) => return Err(error),
-        };
-        Ok(height <= finalized)
+        Ok(height <= self.final_epoch()?)
+    }
+
+    /// The height up to which nothing is undone: the node's word, and where it has none, the rule that holds without it.
+    pub(super) fn final_epoch(&self) -> Result<ChainEpoch, ChainError> {
+        match self.node.finalized() {
+            Ok(tipset) => Ok(tipset.epoch),
+            Err(ChainError::Refused { .. }) => Ok(self.node.head()?.epoch.saturating_sub(FINALITY)),
+            Err(error) => Err(error),
+        }
     }
 }
 

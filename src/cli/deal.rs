@@ -1,4 +1,4 @@
-//! `coracle deal …` and `coracle publish`: what the running provider has, and what it shall do.
+//! `coracle deal …`: what the running provider has, and what it shall do.
 
 mod log;
 mod refused;
@@ -29,25 +29,6 @@ pub fn run(mut arguments: pico_args::Arguments) -> Result<(), Failure> {
             "deal needs list, show, log, retry, cancel, fail or sealed".to_owned(),
         )),
     }
-}
-
-/// Runs `coracle publish`.
-pub fn publish(mut arguments: pico_args::Arguments) -> Result<(), Failure> {
-    let json = arguments.contains("--json");
-    // There is nothing else to do than now; the word is there for clearness.
-    let _ = arguments.contains("--now");
-    args::finish(arguments)?;
-    let answer = Admin::connect()?.post("/v1/publish", &json!({}))?;
-    if json {
-        terminal::json(&answer);
-    } else {
-        match number(&answer, "deals") {
-            Some(0) => terminal::line("no deal waits to be published"),
-            Some(1) => terminal::line("publishing 1 deal"),
-            deals => terminal::line(format_args!("publishing {} deals", deals.unwrap_or(0))),
-        }
-    }
-    Ok(())
 }
 
 fn list(mut arguments: pico_args::Arguments) -> Result<(), Failure> {

@@ -93,8 +93,12 @@ coracle import --list FILE|- [--delete-after-import] [--json]
     },
     Entry {
         name: "publish",
-        about: "publish the waiting deals now",
-        usage: "coracle publish [--now] [--json]",
+        about: "what waits to be published, and publishing it now",
+        usage: "coracle publish [--json]
+coracle publish --now [UUID]... [--json]
+
+  --now   publish all that wait, or the named deals only; with CORACLE_PUBLISH_MANUAL
+          nothing is published otherwise",
     },
     Entry {
         name: "ask",

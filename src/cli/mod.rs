@@ -17,8 +17,9 @@ pub mod funds;
 pub mod help;
 pub mod import;
 pub mod logger;
+pub mod publish;
 pub mod run;
-pub mod settings;
+mod settings;
 pub mod signals;
 pub mod terminal;
 pub mod wallet;
@@ -149,7 +150,7 @@ fn run_group(group: &str, arguments: pico_args::Arguments) -> Result<(), Failure
         "wallet" => wallet::run(arguments, &home()?),
         "deal" => deal::run(arguments),
         "import" => import::run(arguments),
-        "publish" => deal::publish(arguments),
+        "publish" => publish::run(arguments),
         "settings" => settings::run(arguments),
         "help" => {
             terminal::print(&help::text(&arguments.finish()));

@@ -60,8 +60,12 @@ pub struct MinerConfig {
     pub publish_deals_max: usize,
     /// The longest that a deal waits for company in its publish message.
     pub publish_period: Duration,
-    /// Epochs on top of a publish message before it counts as final.
-    pub publish_confidence: ChainEpoch,
+    /// Epochs on top of a publish message before it counts; none waits for what the chain calls final.
+    pub publish_confidence: Option<ChainEpoch>,
+    /// Epochs after which a publish message that was not executed is said to be stuck and replaced; 0 is never.
+    pub publish_stuck_epochs: ChainEpoch,
+    /// Nothing is published before the operator says so.
+    pub publish_manual: bool,
     /// The first wait after a failure that goes away by itself.
     pub retry_wait: Duration,
     /// A deal must start at least this many epochs after its proposal.
@@ -300,7 +304,9 @@ impl MinerConfig {
             escrow_low: TokenAmount::default(),
             publish_deals_max: 0,
             publish_period: Duration::ZERO,
-            publish_confidence: 0,
+            publish_confidence: None,
+            publish_stuck_epochs: 0,
+            publish_manual: false,
             retry_wait: Duration::ZERO,
             expected_seal_duration: 0,
             start_delay_max: 0,

@@ -448,8 +448,23 @@ pub static SETTINGS: &[Setting] = &[
         "CORACLE_PUBLISH_CONFIDENCE",
         "10",
         "epochs",
-        "epochs on top of a publish message before it counts: fewer are sometimes undone",
-        |miner, text| put(&mut miner.publish_confidence, values::epochs(text)),
+        "epochs on top of a publish message before it counts: fewer are sometimes undone; `finality` waits until none can be",
+        |miner, text| put(&mut miner.publish_confidence, values::confidence(text)),
+    ),
+    miner(
+        "CORACLE_PUBLISH_STUCK_EPOCHS",
+        "20",
+        "epochs",
+        "a publish message that waits longer is replaced by one with a higher fee, within CORACLE_PUBLISH_FEE_MAX; 0 never",
+        // A node estimates the fee for the next 20 epochs (chain-sealer-rpc C.2): what waits longer offers too little.
+        |miner, text| put(&mut miner.publish_stuck_epochs, values::epochs(text)),
+    ),
+    miner(
+        "CORACLE_PUBLISH_MANUAL",
+        "false",
+        "true/false",
+        "nothing is published before `coracle publish --now`",
+        |miner, text| put(&mut miner.publish_manual, values::switch(text)),
     ),
     miner(
         "CORACLE_SEALING_BUFFER",

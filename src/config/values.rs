@@ -159,6 +159,17 @@ pub fn epochs(text: &str) -> Result<ChainEpoch, String> {
     ChainEpoch::try_from(millis.checked_div(epoch).unwrap_or(0)).map_err(|_| wrong())
 }
 
+/// Epochs, or `finality`, which is none.
+pub fn confidence(text: &str) -> Result<Option<ChainEpoch>, String> {
+    if text.trim().eq_ignore_ascii_case("finality") {
+        return Ok(None);
+    }
+    let epochs = epochs(text);
+    epochs
+        .map(Some)
+        .map_err(|_| format!("{text:?} is no number of epochs, nor `finality`: write 10"))
+}
+
 /// `true` or `false`, and what people write instead.
 pub fn switch(text: &str) -> Result<bool, String> {
     match text.trim().to_ascii_lowercase().as_str() {

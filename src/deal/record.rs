@@ -233,6 +233,8 @@ pub struct Deal {
     pub activated: Option<ChainEpoch>,
     /// The end of its time on chain; read after sealing.
     pub over: Option<Over>,
+    /// Publish messages with it that failed on chain since the operator last asked for a retry.
+    pub failed_messages: u32,
 }
 
 /// Stored form of [`Deal`], one field each.
@@ -292,6 +294,8 @@ struct RecordV1 {
     over: Option<Over>,
     #[cbor(n(25), with = "minicbor::bytes")]
     client_id: Option<Vec<u8>>,
+    #[n(26)]
+    failed_messages: Option<u32>,
 }
 
 impl Deal {
@@ -334,6 +338,7 @@ impl Deal {
             received: 0,
             activated: None,
             over: None,
+            failed_messages: 0,
         }
     }
 
@@ -404,6 +409,7 @@ impl Deal {
             activated: self.activated,
             over: self.over,
             client_id: self.client_id.as_ref().map(|id| id.as_bytes().to_vec()),
+            failed_messages: (self.failed_messages > 0).then_some(self.failed_messages),
         };
         versioned(VERSION, &record)
     }
@@ -450,6 +456,7 @@ impl Deal {
                 .map(|id| Address::from_bytes(&id))
                 .transpose()
                 .map_err(malformed)?,
+            failed_messages: record.failed_messages.unwrap_or(0),
         })
     }
 }

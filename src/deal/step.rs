@@ -16,6 +16,7 @@ mod publishing;
 mod verbs;
 
 pub use epochs::FINALITY;
+pub use publishing::FAILED_MESSAGES_MAX;
 
 /// Something that happened to a deal, or to the world around it.
 #[derive(Debug, Clone)]
@@ -42,6 +43,8 @@ pub enum Event {
     PassFailed(Setback),
     /// The deal was put into a publish order.
     Ordered(Uuid),
+    /// The order's message has no room for it, or fails with it in: it goes with another order, before anything was sent.
+    Reordered(Uuid),
     /// The chain took the publish message; or, once it has one, this one in its place.
     PublishSent(Cid),
     /// Publishing failed; `unsent` says that the chain has certainly not taken the message.
@@ -61,6 +64,9 @@ pub enum Event {
         exit_code: i64,
         /// The chain deal ID; none if the actor dropped the deal.
         deal_id: Option<u64>,
+        /// Why the deal cannot be published by itself either, as a dry run told afterwards. None if it would be, or if it
+        /// could not be asked.
+        objection: Option<String>,
     },
     /// The sealer has the piece.
     PieceAdded(Sector),
@@ -85,11 +91,8 @@ pub enum Event {
     },
     /// The chain's head.
     Head(ChainEpoch),
-    /// Whether the node knows the publish message, seen when it was looked up without an outcome.
-    MessageSeen {
-        /// The node has it, executed or not.
-        known: bool,
-    },
+    /// The publish message was looked up, without an outcome.
+    MessageSeen(Sight),
     /// Chain and sealer were asked after the start epoch: the deal is not active, and nobody has its piece. The head at
     /// that time.
     NotActivated(ChainEpoch),
@@ -102,6 +105,17 @@ pub enum Event {
     },
     /// The operator wants something.
     Operator(Verb),
+}
+
+/// How a publish message without an outcome looks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Sight {
+    /// It waits, or is executed and not buried deep enough.
+    Waits,
+    /// It has waited for too long: what the operator reads.
+    Stuck(String),
+    /// The node does not know it.
+    Unknown,
 }
 
 /// What the chain has under a deal's chain deal ID (spec chain-sealer-rpc B.10).

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 /// What one provider asks for and tolerates.
 #[derive(Debug, Clone)]
-#[allow(clippy::struct_excessive_bools)] // four independent switches of the reference's configuration
+#[allow(clippy::struct_excessive_bools)] // independent switches of the reference's configuration
 pub struct Terms {
     /// Deals that the provider downloads.
     pub online: bool,
@@ -41,8 +41,12 @@ pub struct Terms {
     pub publish_fee_max: TokenAmount,
     /// Less free escrow than this is warned of; zero: never.
     pub escrow_low: TokenAmount,
-    /// Epochs that a publish message is buried before it counts.
-    pub confidence: ChainEpoch,
+    /// Epochs that a publish message is buried before it counts; none waits until the chain calls it final.
+    pub confidence: Option<ChainEpoch>,
+    /// Epochs without its execution after which a publish message is stuck: said, and replaced; 0 is never.
+    pub stuck_after: ChainEpoch,
+    /// Nothing is published before the operator says so.
+    pub publish_by_hand: bool,
     /// First wait after a failure that goes away by itself; doubles up to `retry_max`.
     pub retry_first: Millis,
     /// Longest such wait.
@@ -69,7 +73,9 @@ impl Default for Terms {
             deals_per_message: 8,
             publish_fee_max: TokenAmount::from_atto(50_000_000_000_000_000_i64),
             escrow_low: TokenAmount::from_atto(100_000_000_000_000_000_i64),
-            confidence: 10,
+            confidence: Some(10),
+            stuck_after: 20,
+            publish_by_hand: false,
             retry_first: 5_000,
             retry_max: 600_000,
         }

@@ -3,7 +3,7 @@
 use super::accept::JUDGED_MAX;
 use super::events::Subscribers;
 use super::facts::Bench;
-use super::inputs::{Input, Wish};
+use super::inputs::{Input, Publishing, Wish};
 use super::passes::Progress;
 use super::{FundsView, FundsWish, ImportQueue, Kept, Settings, Snapshot};
 use crate::chain::Purse;
@@ -17,7 +17,7 @@ use crate::threads::Busy;
 use futures::channel::oneshot;
 use smol::channel::{Receiver, Sender};
 use smol::lock::Semaphore;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use uuid::Uuid;
 
@@ -275,11 +275,26 @@ impl Handle {
 
     /// Publishes what waits, now; the number of deals.
     pub async fn publish_now(&self) -> usize {
+        self.publish(None).await.len()
+    }
+
+    /// Publishes these deals now, as far as they wait for it, or all that wait; the deals that are meant.
+    pub async fn publish(&self, only: Option<BTreeSet<Uuid>>) -> Vec<Uuid> {
         let (reply, answer) = oneshot::channel();
-        if self.inputs.send(Input::PublishNow(reply)).await.is_err() {
-            return 0;
+        let input = Input::PublishNow(only, reply);
+        if self.inputs.send(input).await.is_err() {
+            return Vec::new();
         }
-        answer.await.unwrap_or(0)
+        answer.await.unwrap_or_default()
+    }
+
+    /// What waits to be published, and what is on its way.
+    pub async fn publishing(&self) -> Publishing {
+        let (reply, answer) = oneshot::channel();
+        if self.inputs.send(Input::Publishing(reply)).await.is_err() {
+            return Publishing::default();
+        }
+        answer.await.unwrap_or_default()
     }
 
     /// Stops: takes nothing more, lets passes save, and returns when everything is durable.

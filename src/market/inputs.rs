@@ -14,22 +14,24 @@
 //! to look whether something that waited for room has it now. Inputs from outside have one bounded queue. Reports have no
 //! bound of their own: there is at most one for each piece of work under way and one for each commit that was asked for.
 
-use crate::chain::{ChainError, Outcome, Prepared};
+use crate::chain::{ChainError, Prepared};
 use crate::deal::admit::Known;
 use crate::deal::funds::FundsOrder;
 use crate::deal::step::{Event, Setback, Verb};
 use crate::deal::{Deal, Import, Ledger, Millis, Refusal};
-use crate::filecoin::{Address, ChainEpoch};
+use crate::filecoin::{Address, ChainEpoch, TokenAmount};
+use crate::market::confirm::Seen;
 use crate::market::funding::{FundsView, FundsWish, Step};
 use crate::market::import::{Dropped, Look, Memory};
 use crate::market::late::Whereabouts;
 use crate::market::onchain::Sights;
+use crate::market::publisher::Made;
 use crate::market::snapshot::Snapshot;
 use crate::store::{PieceRecord, StoreError};
 use crate::transfer::{Failure, Finished};
 use cid::Cid;
 use futures::channel::oneshot;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use uuid::Uuid;
 
@@ -41,8 +43,10 @@ pub(super) enum Input {
     UpdateRetry(Uuid, Verb, oneshot::Sender<Result<(), String>>),
     /// Data for offline deals; answered for each with its position in the queue, why not, or nothing if it is not live.
     Import(Vec<(Uuid, Import)>, oneshot::Sender<AllPlaced>),
-    /// Publish what waits, now; answered with the number of deals.
-    PublishNow(oneshot::Sender<usize>),
+    /// Publish these deals now if they wait, or all that wait; answered with those that are meant.
+    PublishNow(Option<BTreeSet<Uuid>>, oneshot::Sender<Vec<Uuid>>),
+    /// What waits to be published, and what is on its way.
+    Publishing(oneshot::Sender<Publishing>),
     /// A refusal waits to be stored: the loop finds out when.
     Refused,
     /// Store the refusals that wait; told when all of them can be read.
@@ -80,6 +84,34 @@ pub(super) type Placed = Result<u64, String>;
 
 /// What became of each import of a call; nothing where the deal is not live.
 pub(super) type AllPlaced = Vec<Option<Placed>>;
+
+/// What waits to be published, and what is on its way.
+#[derive(Debug, Clone, Default)]
+pub struct Publishing {
+    /// Per miner: since when the first deal waits, and the deals.
+    pub waiting: Vec<(Address, Millis, Vec<Uuid>)>,
+    /// Messages that were made, and what became of them so far.
+    pub messages: Vec<OnItsWay>,
+}
+
+/// A publish message between its making and its outcome.
+#[derive(Debug, Clone)]
+pub struct OnItsWay {
+    /// The order that it carries out.
+    pub order: Uuid,
+    /// Its deals.
+    pub deals: Vec<Uuid>,
+    /// The CID that it was sent under; none before it was sent.
+    pub cid: Option<Cid>,
+    /// Who pays.
+    pub sender: Address,
+    /// The most that it may cost, in attoFIL.
+    pub fee_max: TokenAmount,
+    /// How often it was replaced by another with a higher fee.
+    pub replaced: usize,
+    /// What the operator should know; empty if all goes well.
+    pub note: String,
+}
 
 /// What live deals hold, as an external filter is told it.
 pub(super) struct Holdings {
@@ -138,11 +170,13 @@ pub(super) enum Report {
     /// The deals of this miner were tried alone: who failed and why.
     DryRun(Address, Vec<(Uuid, Option<Setback>)>),
     /// A publish order's message was made ready, or not.
-    Prepared(Uuid, Result<Box<Prepared>, ChainError>),
+    Prepared(Uuid, Box<Result<Made, ChainError>>),
+    /// The replacement of an order's message that waits under this CID was made ready, or not.
+    Replaced(Uuid, Cid, Box<Result<Prepared, ChainError>>),
     /// A publish order was carried out, or not.
     Publish(Uuid, Result<Cid, ChainError>),
     /// A publish message was looked up for these deals.
-    Message(Cid, Vec<Uuid>, Result<Outcome, ChainError>),
+    Message(Cid, Vec<Uuid>, Result<Seen, ChainError>),
     /// The chain was asked for an order of money.
     Funds(Uuid, Step),
     /// An add-piece call has ended.

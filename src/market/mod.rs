@@ -39,6 +39,7 @@ mod passes;
 mod publisher;
 mod refusals;
 mod run;
+mod sift;
 mod snapshot;
 mod status;
 mod sweep;
@@ -56,7 +57,7 @@ pub use files::Files;
 pub use funding::{FundsView, FundsWish};
 pub use handle::{Handle, ReadError};
 pub use import::{DropFolder, IMPORTS_MAX, ImportQueue};
-pub use inputs::Wish;
+pub use inputs::{OnItsWay, Publishing, Wish};
 pub use keep::Kept;
 pub use snapshot::{MinerView, SectorsView, Snapshot};
 

@@ -2,15 +2,18 @@
 //!
 //! An order is the set of deals that carry its ID in their records. Its message is made ready, stored under the order's ID,
 //! and only then sent: after a crash the same message is sent again, which is harmless. It is forgotten when its outcome
-//! is known, or when it is certain never to have one.
+//! is known, or when it is certain never to have one. One that waits for too long is replaced by the same with a higher fee,
+//! which is stored in its place before it is sent.
 
 use super::inputs::Report;
+use super::sift::sift;
 use super::{MinerSettings, Parts, Threads};
 use crate::chain::{Call, ChainError, Order, Prepared};
 use crate::deal::step::{Class, Event, Setback};
 use crate::deal::{Checkpoint, Deal, Millis};
-use crate::filecoin::{Address, ChainEpoch};
+use crate::filecoin::{Address, ChainEpoch, ClientDealProposal, TokenAmount};
 use crate::store::StoreError;
+use cid::Cid;
 use smol::channel::Sender;
 use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
@@ -19,6 +22,10 @@ use uuid::Uuid;
 #[derive(Default)]
 struct Waiting {
     deals: BTreeSet<Uuid>,
+    /// Those of them that wait for no others: the operator wants them published now, or their message failed on chain.
+    now: BTreeSet<Uuid>,
+    /// When these are taken: neighbours of a failed message come one after the other.
+    now_from: Millis,
     /// When the first of them came.
     since: Millis,
     /// Being tried alone before they are put into an order.
@@ -34,6 +41,8 @@ pub(super) struct Publisher {
     prepared: BTreeMap<Uuid, Prepared>,
     /// Orders whose message the chain has certainly not taken: made since the start, and no answer was lost.
     untaken: BTreeSet<Uuid>,
+    /// Orders whose replacement may not have reached the chain: what waits there has less to offer.
+    unsent: BTreeSet<Uuid>,
 }
 
 impl Publisher {
@@ -50,24 +59,58 @@ impl Publisher {
                     "the publish message of order {order} cannot be read: use a newer release"
                 )));
             };
+            if !prepared.earlier().is_empty() {
+                publisher.unsent.insert(order);
+            }
             publisher.keep(prepared);
         }
         Ok(publisher)
     }
 
-    /// Takes a deal in.
-    pub(super) fn wait(&mut self, miner: &Address, deal: Uuid, now: Millis) {
+    /// Takes a deal in; with `until` it waits for others no longer than that.
+    pub(super) fn wait(&mut self, miner: &Address, deal: Uuid, now: Millis, until: Option<Millis>) {
         let waiting = self.waiting.entry(miner.clone()).or_default();
         if waiting.deals.is_empty() {
             waiting.since = now;
         }
         waiting.deals.insert(deal);
+        if let Some(until) = until {
+            if waiting.now.is_empty() {
+                waiting.now_from = until;
+            }
+            waiting.now.insert(deal);
+        }
+    }
+
+    /// Makes these deals due, or all of them; those that wait.
+    pub(super) fn hurry(&mut self, only: Option<&BTreeSet<Uuid>>) -> Vec<Uuid> {
+        let mut hurried = Vec::new();
+        for waiting in self.waiting.values_mut() {
+            let wanted = |deal: &&Uuid| only.is_none_or(|only| only.contains(*deal));
+            let meant: Vec<Uuid> = waiting.deals.iter().filter(wanted).copied().collect();
+            if !meant.is_empty() {
+                waiting.now_from = 0;
+            }
+            waiting.now.extend(&meant);
+            hurried.extend(meant);
+        }
+        hurried
+    }
+
+    /// What waits: each miner's deals and since when the first of them waits.
+    pub(super) fn queues(&self) -> impl Iterator<Item = (&Address, Millis, &BTreeSet<Uuid>)> {
+        let filled = self
+            .waiting
+            .iter()
+            .filter(|(_, waiting)| !waiting.deals.is_empty());
+        filled.map(|(miner, waiting)| (miner, waiting.since, &waiting.deals))
     }
 
     /// Waits count from now on if they seem to begin later.
     pub(super) fn clock_set_back(&mut self, now: Millis) {
         for waiting in self.waiting.values_mut() {
             waiting.since = waiting.since.min(now);
+            waiting.now_from = waiting.now_from.min(now);
         }
     }
 
@@ -77,35 +120,45 @@ impl Publisher {
             .iter()
             .filter(|(_, waiting)| !waiting.deals.is_empty() && !waiting.trying)
             .filter_map(|(miner, waiting)| {
-                Some(waiting.since.saturating_add(period(settings.get(miner)?)))
+                let own = settings.get(miner)?;
+                let named = (!waiting.now.is_empty()).then_some(waiting.now_from);
+                let due = waiting.since.saturating_add(period(own));
+                let due = (!own.terms.publish_by_hand).then_some(due);
+                named.into_iter().chain(due).min()
             })
             .min()
     }
 
-    /// Takes out the deals of one message that is full or due; `forced` makes everything due.
+    /// Takes out the deals of one message that is full or due, or that must not wait.
     pub(super) fn take(
         &mut self,
         settings: &BTreeMap<Address, MinerSettings>,
         now: Millis,
-        forced: bool,
     ) -> Option<(Address, Vec<Uuid>)> {
         for (miner, waiting) in &mut self.waiting {
             let Some(own) = settings.get(miner) else {
                 continue;
             };
-            let max = usize::try_from(own.terms.deals_per_message.max(1)).unwrap_or(usize::MAX);
-            let due = waiting.since.saturating_add(period(own)) <= now;
             if waiting.trying || waiting.deals.is_empty() {
                 continue;
             }
-            if forced || due || waiting.deals.len() >= max {
-                let taken: Vec<Uuid> = waiting.deals.iter().take(max).copied().collect();
-                for deal in &taken {
-                    waiting.deals.remove(deal);
-                }
-                waiting.trying = true;
-                return Some((miner.clone(), taken));
+            let max = usize::try_from(own.terms.deals_per_message.max(1)).unwrap_or(usize::MAX);
+            let old = waiting.since.saturating_add(period(own)) <= now;
+            let due = !own.terms.publish_by_hand && (old || waiting.deals.len() >= max);
+            let named = !waiting.now.is_empty() && waiting.now_from <= now;
+            let chosen = match (named, due) {
+                // Those that were named, and no others with them.
+                (true, _) => &waiting.now,
+                (false, true) => &waiting.deals,
+                (false, false) => continue,
+            };
+            let taken: Vec<Uuid> = chosen.iter().take(max).copied().collect();
+            for deal in &taken {
+                waiting.deals.remove(deal);
+                waiting.now.remove(deal);
             }
+            waiting.trying = true;
+            return Some((miner.clone(), taken));
         }
         None
     }
@@ -133,9 +186,21 @@ impl Publisher {
         self.keep(prepared);
     }
 
+    /// The order's message has this replacement, which is to be sent.
+    pub(super) fn replaced(&mut self, prepared: Prepared) {
+        self.unsent.insert(prepared.order);
+        self.keep(prepared);
+    }
+
+    /// Whether the order's replacement may not have reached the chain.
+    pub(super) fn is_unsent(&self, order: Uuid) -> bool {
+        self.unsent.contains(&order)
+    }
+
     /// The chain has taken an order's message.
     pub(super) fn taken(&mut self, order: Uuid) {
         self.untaken.remove(&order);
+        self.unsent.remove(&order);
     }
 
     /// Whether after this failure an order's message is certain never to be executed, so that another may be made. That a
@@ -150,6 +215,7 @@ impl Publisher {
             ChainError::Unauthorized
             | ChainError::Forbidden(_)
             | ChainError::Refused { .. }
+            | ChainError::WouldFail(_)
             | ChainError::TooMuch(_)
             | ChainError::Fee(_)
             | ChainError::NoSender(_) => {
@@ -167,6 +233,7 @@ impl Publisher {
     /// The order has no message any more; whether it had one.
     pub(super) fn forget(&mut self, order: Uuid) -> bool {
         self.untaken.remove(&order);
+        self.unsent.remove(&order);
         self.prepared.remove(&order).is_some()
     }
 
@@ -239,7 +306,15 @@ fn objection(
     }
 }
 
-/// Makes an order's message ready on a chain thread.
+/// A message with the deals that go together, and what is to become of the others.
+pub(super) struct Made {
+    /// The message; none if no deal remains.
+    pub prepared: Option<Prepared>,
+    /// Deals that are not in it, with what keeps them from being published at all, or none.
+    pub left_out: Vec<(Uuid, Option<ChainError>)>,
+}
+
+/// Makes an order's message ready on a chain thread, without the deals that keep it from being made.
 pub(super) fn prepare(
     order: Uuid,
     deals: &[&Deal],
@@ -249,19 +324,54 @@ pub(super) fn prepare(
     reports: &Sender<Report>,
 ) {
     let Some(first) = deals.first() else { return };
-    let wanted = Order {
-        id: order,
-        miner: first.miner().clone(),
-        fee_max: settings.terms.publish_fee_max.clone(),
-        call: Call::Publish(deals.iter().map(|deal| deal.signed.clone()).collect()),
-    };
+    let (miner, fee_max) = (
+        first.miner().clone(),
+        settings.terms.publish_fee_max.clone(),
+    );
+    let deals: Vec<(Uuid, ClientDealProposal)> = deals
+        .iter()
+        .map(|deal| (deal.uuid, deal.signed.clone()))
+        .collect();
     let (chain, told) = (parts.chain.clone(), reports.clone());
     let submitted = threads.chain.submit(move || {
-        let prepared = chain.prepare(&wanted).map(Box::new);
-        let _ = told.try_send(Report::Prepared(order, prepared));
+        let sifted = sift(deals.len(), |chosen| {
+            let signed = chosen.iter().filter_map(|place| deals.get(*place));
+            chain.prepare(&Order {
+                id: order,
+                miner: miner.clone(),
+                fee_max: fee_max.clone(),
+                call: Call::Publish(signed.map(|(_, signed)| signed.clone()).collect()),
+            })
+        });
+        let uuid = |(place, why)| Some((deals.get::<usize>(place)?.0, why));
+        let made = sifted.map(|sifted| Made {
+            prepared: sifted.made,
+            left_out: sifted.left_out.into_iter().filter_map(uuid).collect(),
+        });
+        let _ = told.try_send(Report::Prepared(order, Box::new(made)));
     });
     if submitted.is_err() {
-        let _ = reports.try_send(Report::Prepared(order, Err(busy())));
+        let _ = reports.try_send(Report::Prepared(order, Box::new(Err(busy()))));
+    }
+}
+
+/// Makes the replacement of an order's message, which waits under the CID `sent`, on a chain thread.
+pub(super) fn replace(
+    prepared: Prepared,
+    sent: Cid,
+    fee_max: TokenAmount,
+    parts: &Parts,
+    threads: &Threads,
+    reports: &Sender<Report>,
+) {
+    let order = prepared.order;
+    let (chain, told) = (parts.chain.clone(), reports.clone());
+    let submitted = threads.chain.submit(move || {
+        let replaced = chain.replace(&prepared, &sent, &fee_max);
+        let _ = told.try_send(Report::Replaced(order, sent, Box::new(replaced)));
+    });
+    if submitted.is_err() {
+        let _ = reports.try_send(Report::Replaced(order, sent, Box::new(Err(busy()))));
     }
 }
 
@@ -299,7 +409,9 @@ pub(super) fn passes_by_itself(error: &ChainError) -> bool {
 pub(super) fn failure(deal: &Deal, error: &ChainError, unsent: bool) -> Event {
     let reason = format!("recoverable error to publish deal {}: {error}", deal.uuid);
     let class = match error {
-        ChainError::Refused { .. } | ChainError::TooMuch(_) => Class::Manual,
+        ChainError::Refused { .. } | ChainError::WouldFail(_) | ChainError::TooMuch(_) => {
+            Class::Manual
+        }
         _ => Class::Auto,
     };
     Event::PublishFailed {
@@ -309,7 +421,7 @@ pub(super) fn failure(deal: &Deal, error: &ChainError, unsent: bool) -> Event {
 }
 
 /// A deal that cannot be published as it is.
-fn rejected(deal: Uuid, class: Class, why: &str) -> Setback {
+pub(super) fn rejected(deal: Uuid, class: Class, why: &str) -> Setback {
     Setback::new(
         class,
         format!("recoverable error to publish deal {deal}: publish validation failed: {why}"),

@@ -1,7 +1,7 @@
 //! The run loop: everything that changes a live deal passes through here, one after the other.
 
 use super::calls::Calls;
-use super::confirm::{self, Messages};
+use super::confirm::Messages;
 use super::events::{Feed, Subscribers};
 use super::facts::{Bench, lock};
 use super::funding::Funding;
@@ -34,6 +34,7 @@ mod keeping;
 mod publishing;
 mod sealed;
 mod storing;
+mod stuck;
 mod wishes;
 
 use dropping::Dropping;
@@ -246,7 +247,7 @@ impl Market {
             self.keep_refusals();
         }
         self.look_at_drops(now);
-        self.publish_due(false);
+        self.publish_due();
         self.start_imports();
         self.start_waiting();
     }
@@ -308,14 +309,7 @@ impl Market {
             self.looking = false;
         }
         self.bench.count_sectors();
-        for (message, uuids) in self.messages.due() {
-            let deals: Vec<&Deal> = uuids
-                .iter()
-                .filter_map(|uuid| Some(&self.live.get(uuid)?.deal))
-                .collect();
-            confirm::look_up(message, &deals, &self.parts, &self.threads, &self.reports);
-            self.messages.asked(message);
-        }
+        self.look_at_messages();
         self.look_at_funds();
         self.look_at_sealed(now);
     }
@@ -363,9 +357,10 @@ impl Market {
                 }
             }
             Report::DryRun(miner, tried) => self.order(&miner, tried),
-            Report::Prepared(order, prepared) => self.prepared(order, prepared),
+            Report::Prepared(order, made) => self.prepared(order, *made),
+            Report::Replaced(order, sent, replaced) => self.replaced(order, sent, *replaced),
             Report::Publish(order, sent) => self.published(order, &sent),
-            Report::Message(message, uuids, outcome) => self.message(message, &uuids, &outcome),
+            Report::Message(message, uuids, seen) => self.message(message, &uuids, &seen),
             Report::Funds(id, step) => self.funds_step(id, step),
             Report::Call(uuid, event) => {
                 self.calls.ended(uuid);

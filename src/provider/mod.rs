@@ -319,6 +319,8 @@ fn miner_settings(config: &Config, miner: &MinerConfig) -> MinerSettings {
             publish_fee_max: miner.publish_fee_max.clone(),
             escrow_low: miner.escrow_low.clone(),
             confidence: miner.publish_confidence,
+            stuck_after: miner.publish_stuck_epochs,
+            publish_by_hand: miner.publish_manual,
             retry_first: u64::try_from(miner.retry_wait.as_millis()).unwrap_or(u64::MAX),
             retry_max: RETRY_WAIT_MAX,
         },

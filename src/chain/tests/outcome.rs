@@ -99,6 +99,7 @@ fn deal_ids_go_by_rank_among_the_valid_ones() {
         Outcome::Executed {
             message: cid(1),
             depth: 10,
+            epoch: 990,
             exit_code: 0,
             deals: vec![Some(70_002), Some(70_001), None, Some(70_000), None],
         }
@@ -200,6 +201,7 @@ fn a_failed_message_has_no_deals_and_is_not_read_further() {
         Outcome::Executed {
             message: cid(1),
             depth: 100,
+            epoch: 900,
             exit_code: 16,
             deals: vec![None, None],
         }

@@ -83,6 +83,7 @@ impl<'a> Turn<'a> {
             Event::Passed(pass) => self.passed(&pass),
             Event::PassFailed(setback) => self.failed_at(Checkpoint::Accepted, setback),
             Event::Ordered(order) => self.ordered(order),
+            Event::Reordered(order) => self.reordered(order),
             Event::PublishSent(cid) => self.publish_sent(cid),
             Event::PublishFailed { setback, unsent } => self.publish_failed(setback, unsent),
             Event::Superseded(why) => self.superseded(&why),
@@ -90,8 +91,9 @@ impl<'a> Turn<'a> {
                 message,
                 exit_code,
                 deal_id,
+                objection,
             } => {
-                self.confirmed(message, exit_code, deal_id);
+                self.confirmed(message, (exit_code, deal_id), objection);
             }
             Event::PieceAdded(sector) => self.piece_added(sector),
             Event::LaidOut => self.laid_out(),
@@ -107,7 +109,7 @@ impl<'a> Turn<'a> {
                 self.sector_seen(state, ended, holds_deal);
             }
             Event::Head(head) => self.head(head),
-            Event::MessageSeen { known } => self.message_seen(known),
+            Event::MessageSeen(sight) => self.message_seen(sight),
             Event::NotActivated(head) => self.not_activated(head),
             Event::ChainSeen { head, found } => self.chain_seen(head, found),
             Event::Operator(verb) => self.operator(verb),

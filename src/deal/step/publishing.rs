@@ -1,13 +1,29 @@
 //! From an order to the outcome of its message.
 
 use super::moves::Turn;
-use super::{Checkpoint, Class, Effect, Setback};
+use super::{Checkpoint, Class, Effect, Setback, Sight};
 use uuid::Uuid;
+
+/// Messages with a deal that may fail on chain for no reason that a dry run shows: each costs its fee. The last of them has
+/// the deal alone, so that one deal takes no others with it.
+pub const FAILED_MESSAGES_MAX: u32 = 3;
 
 impl Turn<'_> {
     pub(super) fn ordered(&mut self, order: Uuid) {
         if self.at() == Checkpoint::Transferred && self.live.deal.order.is_none() {
             self.deal().order = Some(order);
+            self.out.changed = true;
+        }
+    }
+
+    /// Nothing of the old order has been sent.
+    pub(super) fn reordered(&mut self, order: Uuid) {
+        if self.at() == Checkpoint::Transferred && self.live.deal.order.is_some() {
+            self.deal().order = Some(order);
+            self.log(
+                log::Level::Info,
+                "goes into another publish message than its neighbours",
+            );
             self.out.changed = true;
         }
     }
@@ -47,20 +63,24 @@ impl Turn<'_> {
 
     /// A node that does not know the message (it was replaced by another node, or lost its pool) is asked on; the operator
     /// sees why nothing happens.
-    pub(super) fn message_seen(&mut self, known: bool) {
+    pub(super) fn message_seen(&mut self, sight: Sight) {
         if self.at() != Checkpoint::Published {
             return;
         }
         let Some(message) = self.live.deal.publish_cid else {
             return;
         };
-        let error = if known {
-            String::new()
-        } else {
-            format!("the chain node does not know publish message {message}; it is looked for on")
+        let error = match sight {
+            Sight::Waits => String::new(),
+            Sight::Stuck(text) => text,
+            Sight::Unknown => {
+                format!(
+                    "the chain node does not know publish message {message}; it is looked for on"
+                )
+            }
         };
         if self.live.deal.error != error {
-            if !known {
+            if !error.is_empty() {
                 self.log(log::Level::Warn, error.clone());
             }
             self.deal().error = error;
@@ -79,20 +99,22 @@ impl Turn<'_> {
         self.failed_at(Checkpoint::Transferred, setback);
     }
 
-    pub(super) fn confirmed(&mut self, message: cid::Cid, exit_code: i64, deal_id: Option<u64>) {
+    pub(super) fn confirmed(
+        &mut self,
+        message: cid::Cid,
+        (exit_code, deal_id): (i64, Option<u64>),
+        objection: Option<String>,
+    ) {
         if self.at() != Checkpoint::Published {
             return;
         }
         self.deal().publish_cid = Some(message);
         self.out.changed = true;
-        let deal_id = match deal_id {
-            Some(deal_id) if exit_code == 0 => deal_id,
-            _ if exit_code == 0 => {
-                return self.unpublished(message, "deal was invalid at publication");
-            }
-            _ => return self.unpublished(message, &format!("exit code {exit_code}")),
+        let Some(deal_id) = deal_id.filter(|_| exit_code == 0) else {
+            return self.unpublished(message, exit_code, objection);
         };
         self.deal().chain_deal_id = Some(deal_id);
+        self.deal().failed_messages = 0;
         self.log(
             log::Level::Info,
             format!("publish message {message} executed, chain deal {deal_id}"),
@@ -100,10 +122,39 @@ impl Turn<'_> {
         self.reach(Checkpoint::PublishConfirmed);
     }
 
-    /// The message was executed without this deal: it can be published again with another one.
-    fn unpublished(&mut self, message: cid::Cid, why: &str) {
-        let reason = format!("wait for confirmation of publish message {message} failed: {why}");
+    /// The message was executed without this deal: it can be published again with another one. What fails by itself waits
+    /// for the operator; what only had such a neighbour goes on.
+    fn unpublished(&mut self, message: cid::Cid, exit_code: i64, objection: Option<String>) {
         self.go_back(Checkpoint::Transferred);
-        self.failed_at(Checkpoint::Transferred, Setback::new(Class::Manual, reason));
+        let failed = self.live.deal.failed_messages.saturating_add(1);
+        self.deal().failed_messages = failed;
+        let dropped = exit_code == 0;
+        let mut why = if dropped {
+            "deal was invalid at publication".to_owned()
+        } else {
+            format!("exit code {exit_code}")
+        };
+        let class = match objection {
+            // The client reads the reference's words, the log says more.
+            Some(objection) if dropped => {
+                self.log(
+                    log::Level::Error,
+                    format!("publish message {message} did not take it; alone it fails with: {objection}"),
+                );
+                Class::Manual
+            }
+            Some(objection) => {
+                why = format!("{why}; this deal fails alone too: {objection}");
+                Class::Manual
+            }
+            None if dropped => Class::Manual,
+            None if failed < FAILED_MESSAGES_MAX => Class::Auto,
+            None => {
+                why = format!("{why}, for no reason that a dry run shows, {failed} times");
+                Class::Manual
+            }
+        };
+        let reason = format!("wait for confirmation of publish message {message} failed: {why}");
+        self.failed_at(Checkpoint::Transferred, Setback::new(class, reason));
     }
 }

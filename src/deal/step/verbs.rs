@@ -49,6 +49,7 @@ impl Turn<'_> {
         let deal = self.deal();
         deal.hold = Hold::None;
         deal.error.clear();
+        deal.failed_messages = 0;
         self.out.changed = true;
         self.live.busy = None;
         self.next();

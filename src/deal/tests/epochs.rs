@@ -92,6 +92,7 @@ fn a_late_message_that_left_the_deal_out_ends_it() {
         message: super::samples::message(),
         exit_code: 0,
         deal_id: None,
+        objection: None,
     };
     assert!(play(&mut live, dropped).starts_with("Transferred waits: "));
     let ended = play(&mut live, Event::Head(START + 2));

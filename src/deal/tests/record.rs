@@ -224,6 +224,7 @@ prop_compose! {
             received,
             activated: on_chain.0,
             over: on_chain.1.map(|(how, epoch)| Over { how, epoch }),
+            failed_messages: tries / 2,
         }
     }
 }
@@ -289,4 +290,16 @@ fn kept() -> Deal {
     deal.hold = Hold::Auto { until: 9 };
     deal.tries = 3;
     deal
+}
+
+#[test]
+fn failed_messages_are_counted_and_absent_from_old_records() {
+    let mut deal = at(Checkpoint::Published);
+    let old = deal.encode();
+    assert_eq!(Deal::decode(&old).unwrap().failed_messages, 0);
+    // The map has no entry more than before the count was there.
+    let members = |bytes: &[u8]| minicbor::Decoder::new(&bytes[1..]).map().unwrap();
+    deal.failed_messages = 2;
+    round_trip(&deal);
+    assert_eq!(members(&deal.encode()), members(&old).map(|n| n + 1));
 }

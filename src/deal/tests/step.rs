@@ -2,7 +2,7 @@
 
 use super::samples::{NOW, at, matching, message, play, replacement, resting, running, uuid};
 use crate::deal::checkpoint::ALL;
-use crate::deal::step::{Class, Effect, Event, Pass, Setback, step};
+use crate::deal::step::{Class, Effect, Event, Pass, Setback, Sight, step};
 use crate::deal::{Checkpoint, Hold, Import, Sector, Terms};
 use Checkpoint::{
     Accepted, AddedPiece, IndexedAndAnnounced, PublishConfirmed, Published, Transferred,
@@ -107,6 +107,7 @@ fn a_publish_message_is_confirmed() {
         message: replacement(),
         exit_code: 0,
         deal_id: Some(77),
+        objection: None,
     };
     check(&confirmed, &[(Published, "PublishConfirmed → AddPiece")]);
     // Edge case 84.
@@ -153,19 +154,34 @@ fn a_piece_is_indexed() {
 
 #[test]
 fn a_node_that_does_not_know_the_message_is_asked_on() {
-    let unknown = || Event::MessageSeen { known: false };
+    let unknown = || Event::MessageSeen(Sight::Unknown);
     let text = format!(
         "Published: the chain node does not know publish message {}; it is looked for on",
         message()
     );
     check(&unknown(), &[(Published, &text)]);
-    check(&Event::MessageSeen { known: true }, &[]);
+    check(&Event::MessageSeen(Sight::Waits), &[]);
     let mut live = running(Published);
     play(&mut live, unknown());
     assert_eq!(play(&mut live, unknown()), "-", "said once");
     assert_eq!(live.busy, Some(Effect::WatchMessage));
     assert_eq!(
-        play(&mut live, Event::MessageSeen { known: true }),
+        play(&mut live, Event::MessageSeen(Sight::Waits)),
+        "Published"
+    );
+    assert_eq!(live.deal.error, "");
+}
+
+#[test]
+fn a_stuck_message_is_said_once_and_taken_back() {
+    let stuck = || Event::MessageSeen(Sight::Stuck("it waits for long".to_owned()));
+    check(&stuck(), &[(Published, "Published: it waits for long")]);
+    let mut live = running(Published);
+    play(&mut live, stuck());
+    assert_eq!(play(&mut live, stuck()), "-", "said once");
+    assert_eq!(live.busy, Some(Effect::WatchMessage));
+    assert_eq!(
+        play(&mut live, Event::MessageSeen(Sight::Waits)),
         "Published"
     );
     assert_eq!(live.deal.error, "");
@@ -260,6 +276,7 @@ fn the_whole_way() {
                 message: message(),
                 exit_code: 0,
                 deal_id: Some(1),
+                objection: None,
             },
             "PublishConfirmed → AddPiece",
         ),

@@ -11,7 +11,7 @@ fn defaults_are_the_reference_s() {
     assert_eq!(terms.sealing_buffer, 480, "4 h");
     assert_eq!(terms.deals_per_message, 8);
     assert_eq!(terms.publish_fee_max, atto(50_000_000_000_000_000_i64));
-    assert_eq!(terms.confidence, 10);
+    assert_eq!(terms.confidence, Some(10));
 }
 
 #[test]

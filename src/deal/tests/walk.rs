@@ -3,7 +3,9 @@
 use super::samples::{HEAD, NOW, START, message, offline, online, replacement, resting, uuid};
 use crate::deal::ledger::{holds_funds, staging_bytes};
 use crate::deal::record::Hold;
-use crate::deal::step::{Class, Effect, Event, Live, OnChain, Outcome, Pass, Setback, Verb, step};
+use crate::deal::step::{
+    Class, Effect, Event, Live, OnChain, Outcome, Pass, Setback, Sight, Verb, step,
+};
 use crate::deal::{Checkpoint, Deal, Import, Sector, Terms, Wait};
 use proptest::prelude::*;
 
@@ -52,10 +54,12 @@ fn events() -> impl Strategy<Value = Event> {
             bytes: 2_000,
         })
     });
-    let confirmed = (0..3_i64, any::<Option<u64>>()).prop_map(|(code, deal_id)| Event::Confirmed {
+    let confirmed = (0..3_i64, any::<Option<u64>>(), any::<bool>());
+    let confirmed = confirmed.prop_map(|(code, deal_id, objects)| Event::Confirmed {
         message: replacement(),
         exit_code: code / 2,
         deal_id,
+        objection: objects.then(|| "no".to_owned()),
     });
     let seen = any::<(bool, bool)>().prop_map(|(ended, holds_deal)| Event::SectorSeen {
         state: format!("ended {ended}"),
@@ -93,7 +97,13 @@ fn events() -> impl Strategy<Value = Event> {
         3 => seen,
         1 => heads().prop_map(Event::Head),
         1 => heads().prop_map(Event::NotActivated),
-        1 => any::<bool>().prop_map(|known| Event::MessageSeen { known }),
+        1 => prop_oneof![
+            Just(Sight::Waits),
+            Just(Sight::Unknown),
+            Just(Sight::Stuck("stuck".to_owned()))
+        ]
+        .prop_map(Event::MessageSeen),
+        1 => (1..4_u8).prop_map(|number| Event::Reordered(uuid(number))),
         2 => (heads(), found()).prop_map(|(head, found)| Event::ChainSeen { head, found }),
         2 => verb.prop_map(Event::Operator),
     ]
@@ -253,7 +263,8 @@ fn check(before: &Live, after: &Live, outcome: &Outcome, event: &Event) {
         "{event:?}"
     );
     let changed_order = was.order.is_some() && deal.order != was.order;
-    assert!(!changed_order || deal.order.is_none(), "{event:?}");
+    let other = matches!(event, Event::Reordered(_));
+    assert!(!changed_order || deal.order.is_none() || other, "{event:?}");
     if let Some(Effect::AddPiece { look_first }) = work.first() {
         assert!(deal.handing_over);
         assert_eq!(
@@ -338,6 +349,7 @@ fn report(busy: Effect, failure: Option<Setback>) -> Event {
             message: message(),
             exit_code: i64::from(failure.is_some()),
             deal_id: Some(5),
+            objection: None,
         },
         (Effect::AddPiece { .. }, Some(setback)) => Event::AddPieceFailed(setback),
         (Effect::AddPiece { .. }, None) => Event::PieceAdded(Sector {

@@ -1,7 +1,7 @@
 //! The operator's interface: JSON over HTTP on the private listener, with a bearer token.
 //!
 //! `GET /v1/info`, `GET /v1/deals`, `GET /v1/deals/{uuid}`, `GET /v1/deals/{uuid}/log`,
-//! `POST /v1/deals/{uuid}/import|retry|cancel|fail|sealed`, `POST /v1/imports`, `POST /v1/publish`, `GET /v1/asks`,
+//! `POST /v1/deals/{uuid}/import|retry|cancel|fail|sealed`, `POST /v1/imports`, `GET|POST /v1/publish`, `GET /v1/asks`,
 //! `GET|POST /v1/asks/{miner}`, `GET /v1/refusals`, `GET /v1/funds`, `GET|POST /v1/funds/orders/{uuid}`.
 
 //!
@@ -12,6 +12,7 @@ mod deals;
 mod funds;
 mod imports;
 mod log;
+mod publish;
 mod query;
 mod refusals;
 mod view;
@@ -59,10 +60,8 @@ impl Admin {
         let post = request.method() == Method::POST;
         match parts.as_slice() {
             ["v1", "info"] if get => self.info().await,
-            ["v1", "publish"] if post => {
-                let deals = self.market.publish_now().await;
-                json(StatusCode::OK, &object!({ "deals": deals }))
-            }
+            ["v1", "publish"] if get => self.publishing().await,
+            ["v1", "publish"] if post => self.publish(request).await,
             ["v1", "asks", rest @ ..] => self.asks(rest, request).await,
             ["v1", "imports"] if post => self.imports(request).await,
             ["v1", "funds", rest @ ..] => self.funds(rest, request).await,

@@ -25,10 +25,7 @@ impl Market {
                 self.passes.stop(uuid);
                 self.import_passes.stop(uuid);
             }
-            Effect::Publish => match deal.order {
-                Some(order) => self.send_order(order),
-                None => self.publisher.wait(&deal.miner().clone(), uuid, self.now()),
-            },
+            Effect::Publish => self.publish(uuid),
             Effect::WatchMessage => {
                 if let Some(message) = deal.publish_cid {
                     self.messages.watch(message, uuid);

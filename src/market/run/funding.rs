@@ -5,6 +5,7 @@ use super::storing::Ticket;
 use crate::chain::{ChainError, Fate, Prepared, Receipt};
 use crate::deal::funds::{FundsOrder, Kind, PREPARE_WITHIN, Stage};
 use crate::deal::money::{Money, Short};
+use crate::deal::step;
 use crate::filecoin::market_actor::decode_withdraw_return;
 use crate::filecoin::{Address, TokenAmount};
 use crate::market::facts::lock;
@@ -216,7 +217,9 @@ impl Market {
             (Stage::Ordered, _, Some(bytes)) => self.send_funds(id, bytes),
             (Stage::Sent | Stage::Executed, Some(message), _) => {
                 let own = self.settings.miners.get(&order.miner);
-                let confidence = own.map_or(0, |own| own.terms.confidence);
+                // Where deals wait for the chain's word, money waits for the rule that holds without it.
+                let confidence =
+                    own.map_or(0, |own| own.terms.confidence.unwrap_or(step::FINALITY));
                 funding::follow(&order, message, confidence, parts, threads, reports);
             }
             _ => self.funding.ended(id),

@@ -117,7 +117,7 @@ impl Market {
                     }
                     free = free.saturating_sub(1);
                 }
-                Err(event) => self.apply(uuid, event, None),
+                Err(event) => self.apply(uuid, *event, None),
             }
         }
     }
@@ -141,10 +141,12 @@ impl Market {
     }
 
     /// Whether there are funds; else the wait that the deal is told.
-    fn funds_in(&self, deal: &Deal, room: &Result<Room, Refusal>) -> Result<(), Event> {
-        let waits = |what: &str, refusal: &Refusal| Event::ImportWaits {
-            what: what.to_owned(),
-            why: refusal.log().to_owned(),
+    fn funds_in(&self, deal: &Deal, room: &Result<Room, Refusal>) -> Result<(), Box<Event>> {
+        let waits = |what: &str, refusal: &Refusal| {
+            Box::new(Event::ImportWaits {
+                what: what.to_owned(),
+                why: refusal.log().to_owned(),
+            })
         };
         let room = room
             .as_ref()
@@ -197,7 +199,7 @@ impl Market {
         // Another deal may have taken the funds meanwhile.
         let room = self.room(&deal, &[], look.disk_free);
         if let Err(waits) = self.funds_in(&deal, &room) {
-            return self.apply(uuid, waits, None);
+            return self.apply(uuid, *waits, None);
         }
         let free = room.map_or(u64::MAX, |room| room.disk_free);
         let needed = look.needs().saturating_add(DISK_MARGIN);

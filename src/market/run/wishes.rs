@@ -12,8 +12,12 @@ impl Market {
             Input::Accept(candidate) => self.admit(*candidate),
             Input::UpdateRetry(uuid, verb, told) => self.wish(uuid, verb, told),
             Input::Import(imports, told) => self.import(imports, told),
-            Input::PublishNow(told) => {
-                let _ = told.send(self.publish_due(true));
+            Input::PublishNow(only, told) => {
+                let _ = told.send(self.publisher.hurry(only.as_ref()));
+                self.publish_due();
+            }
+            Input::Publishing(told) => {
+                let _ = told.send(self.publishing());
             }
             Input::ShowRefusals(told) => self.show_refusals(told),
             Input::Holdings(miner, told) => {

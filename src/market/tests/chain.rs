@@ -66,6 +66,26 @@ pub struct State {
     pub mute: bool,
     /// Messages stay in the pool.
     pub pending: bool,
+    /// A replacement does not.
+    pub pending_until_replaced: bool,
+    /// Replacements by the message that they were made for, with their CIDs.
+    pub replaced: BTreeMap<Cid, Cid>,
+    /// The next answers to `replace`, the last one first.
+    pub replace_failures: Vec<ChainError>,
+    /// Replacements that were made.
+    pub replacements: u32,
+    /// The chain executes the replacement, not the first message.
+    pub executes_replacement: bool,
+    /// Epochs on top of executed messages.
+    pub depth: i64,
+    /// The height up to which all is final.
+    pub finalized: i64,
+    /// Start epochs of deals with which no message can be made, although they pass alone in the dry run.
+    pub poisonous: Vec<i64>,
+    /// Start epochs of deals of which only one goes into a message.
+    pub quarrelling: Vec<i64>,
+    /// Deals that fit into a message; 0 is no limit.
+    pub fit: usize,
     pub exit_code: i64,
     /// Start epochs of deals that the actor drops.
     pub dropped: Vec<i64>,
@@ -152,6 +172,7 @@ impl MemoryChain {
             network_version: 28,
             allocation_expiry: Some(HEAD + 172_800),
             publish_balance: i64::MAX,
+            depth: 50,
             ..State::default()
         }))
     }
@@ -175,6 +196,10 @@ impl Chain for MemoryChain {
             epoch: state.head,
             timestamp: 0,
         })
+    }
+
+    fn finalized(&self) -> Answer<i64> {
+        self.here().map(|state| state.finalized)
     }
 
     fn network_version(&self) -> Answer<u64> {
@@ -240,6 +265,18 @@ impl Chain for MemoryChain {
         if let Some(error) = state.prepare_failures.pop() {
             return Err(error);
         }
+        let starts = |wanted: &[i64]| {
+            let deals = order.deals().iter();
+            deals
+                .filter(|deal| wanted.contains(&deal.proposal.start_epoch))
+                .count()
+        };
+        if state.fit > 0 && order.deals().len() > state.fit {
+            return Err(ChainError::TooMuch("too many".to_owned()));
+        }
+        if starts(&state.poisonous) > 0 || starts(&state.quarrelling) > 1 {
+            return Err(ChainError::WouldFail("exit 16: poison".to_owned()));
+        }
         state.prepared += 1;
         if !matches!(order.call, Call::Publish(_)) {
             let message = money_message(order, u64::from(state.prepared));
@@ -270,6 +307,14 @@ impl Chain for MemoryChain {
         let own = |message: &(Uuid, Vec<ClientDealProposal>, Cid)| {
             message.0 == prepared.order && prepared.cid().is_none_or(|cid| cid == message.2)
         };
+        if let Some(first) = prepared.earlier().first().copied() {
+            let sent = state.messages.iter().any(|(.., cid)| *cid == first);
+            assert!(sent, "a replacement of nothing");
+            let cid = prepared.cid().expect("it is signed");
+            state.replaced.insert(first, cid);
+            state.pending &= !state.pending_until_replaced;
+            return Ok(cid);
+        }
         let known = state.messages.iter().find(|message| own(message));
         let cid = if let Some((_, known, cid)) = known {
             assert_eq!(known, &deals, "the same message under the same ID");
@@ -289,6 +334,19 @@ impl Chain for MemoryChain {
         Ok(cid)
     }
 
+    fn replace(&self, prepared: &Prepared, sent: &Cid, _: &TokenAmount) -> Answer<Prepared> {
+        let mut state = self.here()?;
+        if let Some(error) = state.replace_failures.pop() {
+            return Err(error);
+        }
+        state.replacements += 1;
+        let mut message = prepared.message().clone();
+        message.gas_premium = &message.gas_premium + &atto(1);
+        let replacement = Prepared::signed(prepared.order, message.sign(&worker()), state.head);
+        let earlier = prepared.earlier().iter().copied();
+        Ok(replacement.in_place_of(earlier.chain([*sent])))
+    }
+
     fn dry_run(&self, _: &Address, deal: &ClientDealProposal) -> Answer<Option<String>> {
         let state = self.here()?;
         let bad = state.objected.contains(&deal.proposal.start_epoch);
@@ -301,9 +359,14 @@ impl Chain for MemoryChain {
             return Ok(Outcome::Unknown);
         }
         let mut messages = (100..).step_by(100).zip(&state.messages);
-        let Some((first, (_, deals, _))) = messages.find(|(_, (.., cid))| cid == message) else {
+        let is_it = |cid: &Cid| cid == message || state.replaced.get(cid) == Some(message);
+        let Some((first, (_, deals, sent))) = messages.find(|(_, (.., cid))| is_it(cid)) else {
             return Ok(Outcome::Unknown);
         };
+        let replacement = state
+            .replaced
+            .get(sent)
+            .filter(|_| state.executes_replacement);
         if state.pending {
             return Ok(Outcome::Pending);
         }
@@ -313,8 +376,9 @@ impl Chain for MemoryChain {
             taken.then(|| first + position as u64)
         };
         Ok(Outcome::Executed {
-            message: *message,
-            depth: 50,
+            message: *replacement.unwrap_or(sent),
+            epoch: state.head - state.depth,
+            depth: state.depth,
             exit_code: state.exit_code,
             deals: proposals.iter().map(id).collect(),
         })

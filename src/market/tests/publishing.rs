@@ -8,10 +8,10 @@ use crate::deal::{Checkpoint, Hold};
 use crate::market::Wish;
 use std::time::Duration;
 
-const HOUR: Duration = Duration::from_secs(3_600);
+pub const HOUR: Duration = Duration::from_secs(3_600);
 
 /// Deals in each message, in the order of sending.
-fn messages(world: &World) -> Vec<usize> {
+pub fn messages(world: &World) -> Vec<usize> {
     let state = world.chain.state();
     state
         .messages
@@ -21,7 +21,7 @@ fn messages(world: &World) -> Vec<usize> {
 }
 
 /// Proposes deals and waits until their data is here.
-async fn transferred(world: &World, running: &Running, numbers: impl Iterator<Item = u8>) {
+pub async fn transferred(world: &World, running: &Running, numbers: impl Iterator<Item = u8>) {
     for number in numbers {
         let params = world.online(number);
         running.accepted(&params).await;
@@ -293,7 +293,7 @@ fn a_message_is_awaited_until_it_is_executed() {
 #[test]
 fn a_message_without_confidence_does_not_count() {
     let mut world = World::new();
-    world.terms(|terms| terms.confidence = 51);
+    world.terms(|terms| terms.confidence = Some(51));
     world.run(async {
         let running = world.start().await;
         let uuid = running.accepted(&world.online(1)).await;
@@ -307,14 +307,16 @@ fn a_message_without_confidence_does_not_count() {
 }
 
 #[test]
-fn a_failed_message_can_be_sent_anew() {
+fn a_failed_message_is_sent_anew_a_few_times_and_then_when_the_operator_says_so() {
     let world = World::new();
     world.chain.state().exit_code = 16;
     world.run(async {
         let running = world.start().await;
         let uuid = running.accepted(&world.online(1)).await;
         let held = running.until(uuid, |deal| deal.hold == Hold::Manual).await;
-        assert!(held.error.ends_with("exit code 16"), "{}", held.error);
+        let why = "exit code 16, for no reason that a dry run shows, 3 times";
+        assert!(held.error.ends_with(why), "{}", held.error);
+        assert_eq!(messages(&world), [1; 3]);
         world.chain.state().exit_code = 0;
         running
             .handle
@@ -322,8 +324,9 @@ fn a_failed_message_can_be_sent_anew() {
             .await
             .unwrap();
         let deal = running.until_sealed(uuid).await;
-        assert_eq!(messages(&world), [1, 1]);
-        assert_eq!(deal.chain_deal_id, Some(200), "of the second message");
+        assert_eq!(messages(&world), [1; 4]);
+        assert_eq!(deal.chain_deal_id, Some(400), "of the fourth message");
+        assert_eq!(deal.failed_messages, 0);
     });
 }
 

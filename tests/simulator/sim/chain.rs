@@ -21,6 +21,7 @@ use uuid::Uuid;
 
 mod epochs;
 mod pool;
+mod replaced;
 
 type Answer<T> = Result<T, ChainError>;
 
@@ -43,6 +44,8 @@ struct Message {
     order: Uuid,
     deals: Vec<ClientDealProposal>,
     cid: Cid,
+    /// Those that were put in its place with a higher fee.
+    replacements: Vec<Cid>,
     /// The CID under which it is executed: a replacement has another.
     executed_as: Cid,
     execution: Option<Execution>,
@@ -127,7 +130,7 @@ impl MemoryChain {
     /// Whether the message of a deal will never be executed.
     pub fn never_executes(&self, published: Cid) -> bool {
         let state = lock(&self.state);
-        let message = state.messages.iter().find(|known| known.cid == published);
+        let message = state.messages.iter().find(|known| known.is(&published));
         message.is_none_or(|message| {
             message.execution.is_none() && message.due.is_none() && message.stays()
         })
@@ -202,14 +205,18 @@ impl MemoryChain {
     fn known(&self, prepared: &Prepared) -> Option<Cid> {
         let state = lock(&self.state);
         let same = |known: &&Message| match prepared.cid() {
-            Some(cid) => known.cid == cid,
+            Some(cid) => known.is(&cid),
             None => known.order == prepared.order,
         };
-        state.messages.iter().find(same).map(|known| known.cid)
+        let known = state.messages.iter().find(same)?;
+        Some(prepared.cid().unwrap_or(known.cid))
     }
 
     fn take(&self, prepared: &Prepared) -> Answer<Cid> {
         if let Some(cid) = self.known(prepared) {
+            return Ok(cid);
+        }
+        if let Some(cid) = self.take_replacement(prepared) {
             return Ok(cid);
         }
         let order = prepared.order;
@@ -234,6 +241,7 @@ impl MemoryChain {
             order,
             deals,
             cid,
+            replacements: Vec::new(),
             executed_as: if replaced {
                 cids::chain_cid(&cid.to_bytes())
             } else {
@@ -296,6 +304,11 @@ impl Chain for MemoryChain {
             epoch: self.height() - lag,
             timestamp: self.sched.now() / 1_000,
         })
+    }
+
+    fn finalized(&self) -> Answer<i64> {
+        self.here()?;
+        self.back(self.height() - CONFIDENCE)
     }
 
     fn network_version(&self) -> Answer<u64> {
@@ -387,6 +400,10 @@ impl Chain for MemoryChain {
         self.back(cid)
     }
 
+    fn replace(&self, prepared: &Prepared, sent: &Cid, _: &TokenAmount) -> Answer<Prepared> {
+        self.replacement(prepared, sent)
+    }
+
     fn dry_run(&self, _: &Address, deal: &ClientDealProposal) -> Answer<Option<String>> {
         self.here()?;
         if self.sched.fault(Kind::DryRunObjects) {
@@ -406,7 +423,7 @@ impl Chain for MemoryChain {
         let height = self.height() - lag;
         let outcome = {
             let state = lock(&self.state);
-            let known = |message: &&Message| message.cid == *asked || message.executed_as == *asked;
+            let known = |message: &&Message| message.is(asked);
             match state.messages.iter().find(known) {
                 None => Outcome::Unknown,
                 Some(message) if message.forgotten_until > height || !message.stays() => {
@@ -483,6 +500,7 @@ fn seen(message: &Message, height: i64, proposals: &[DealProposal]) -> Outcome {
     };
     Outcome::Executed {
         message: message.executed_as,
+        epoch: execution.epoch,
         depth: height - execution.epoch,
         exit_code: execution.exit_code,
         deals: proposals.iter().map(id).collect(),

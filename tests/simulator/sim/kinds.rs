@@ -52,6 +52,7 @@ kinds! {
     Superseded = "chain: a message is superseded for good",
     MessageForgotten = "chain: node forgets a message for a while",
     MessageGone = "chain: message never executed",
+    Replaced = "chain: a stuck message is replaced by one with a higher fee",
     SealerAway = "sealer: call fails",
     SealerLost = "sealer: piece taken, answer lost",
     SealerSlow = "sealer: piece written slowly",

@@ -115,6 +115,19 @@ impl Chain for MistakenChain {
         self.chain.head()
     }
 
+    fn finalized(&self) -> std::result::Result<i64, ChainError> {
+        self.chain.finalized()
+    }
+
+    fn replace(
+        &self,
+        prepared: &Prepared,
+        sent: &Cid,
+        fee_max: &TokenAmount,
+    ) -> std::result::Result<Prepared, ChainError> {
+        self.chain.replace(prepared, sent, fee_max)
+    }
+
     fn network_version(&self) -> std::result::Result<u64, ChainError> {
         self.chain.network_version()
     }

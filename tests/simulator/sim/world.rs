@@ -375,7 +375,7 @@ fn settings(plan: &Plan, files: &Files) -> Settings {
             staging_bytes_max: plan.staging_bytes_max,
             deals_per_message: plan.deals_per_message,
             publish_fee_max: atto(FEE),
-            confidence: CONFIDENCE,
+            confidence: Some(CONFIDENCE),
             ..Terms::default()
         },
         publish_period: Duration::from_secs(plan.publish_period),

@@ -304,7 +304,7 @@ pub fn publications() -> Vec<Row> {
         },
         Row {
             prepare: |world| world.chain.state().exit_code = 16,
-            ..row("the message failed", Auto, Manual, Transferred, confirm)
+            ..row("the message failed", Auto, Auto, Transferred, confirm)
         },
         Row {
             prepare: |world| world.chain.state().dropped = vec![start(1)],

@@ -48,7 +48,15 @@ impl MemoryChain {
         let height = self.height();
         let mut state = lock(&self.state);
         let mut messages = state.messages.iter_mut();
-        let Some(message) = messages.find(|known| prepared.cid() == Some(known.cid)) else {
+        // A replacement has the nonce of those in whose place it stands.
+        let ours = |known: &&mut Message| {
+            let mut cids = prepared
+                .cid()
+                .into_iter()
+                .chain(prepared.earlier().iter().copied());
+            prepared.cid().is_some() && cids.any(|cid| known.is(&cid))
+        };
+        let Some(message) = messages.find(ours) else {
             return Ok(());
         };
         if message.is_void(height) {
