@@ -1,13 +1,15 @@
 //! Watching sectors until the deal is sealed or the sector is gone (spec boost-mk12 4.8).
 
 use super::inputs::Report;
-use super::{Parts, Threads, laid};
-use crate::deal::step::Event;
+use super::{Parts, Threads, laid, onchain};
+use crate::chain::ChainError;
+use crate::deal::step::{Event, OnChain};
 use crate::deal::{Deal, Millis};
 use crate::filecoin::Address;
 use crate::sealer::{Phase, SectorStatus, phase};
 use smol::channel::Sender;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use uuid::Uuid;
 
 /// Deals whose sectors are watched.
@@ -48,8 +50,10 @@ struct Watched {
     deal_id: u64,
     /// State of the sector when it was last seen.
     last: String,
-    /// What the chain is asked about if the sealer says nothing.
-    ask_chain: Option<Box<Deal>>,
+    /// What the chain is asked about.
+    deal: Arc<Deal>,
+    /// It is asked even if the sealer says nothing.
+    ask_chain: bool,
 }
 
 /// Looks at the sectors of these deals on the sealers' thread: one call for each sector, however many deals are in it. The
@@ -75,7 +79,8 @@ pub(super) fn look<'a>(
             uuid: deal.uuid,
             deal_id,
             last: deal.sealing.clone(),
-            ask_chain: ask_chain.then(|| Box::new(deal.clone())),
+            deal: Arc::new(deal.clone()),
+            ask_chain,
         };
         sectors
             .entry((deal.miner(), sector.number))
@@ -84,7 +89,7 @@ pub(super) fn look<'a>(
     }
     for ((miner, number), deals) in sectors {
         let Some(sealer) = parts.sealers.get(miner).cloned() else {
-            tell(reports, deals, None);
+            tell_nothing(reports, &deals);
             continue;
         };
         let (told, asked, parts) = (reports.clone(), deals.clone(), parts.clone());
@@ -92,15 +97,15 @@ pub(super) fn look<'a>(
             Ok(seen) if seen.state.is_empty() && seen.deals.is_empty() => {
                 tell_by_chain(&told, asked, &parts);
             }
-            Ok(seen) => tell(&told, asked, Some(&seen)),
+            Ok(seen) => tell_seen(&told, &asked, &seen, &parts),
             Err(error) => {
                 // The sealer may be away for days: said, and looked at again.
                 log::debug!("sector {number}: {error}");
-                tell(&told, asked, None);
+                tell_nothing(&told, &asked);
             }
         });
         if submitted.is_err() {
-            tell(reports, deals, None);
+            tell_nothing(reports, &deals);
         }
     }
 }
@@ -108,7 +113,7 @@ pub(super) fn look<'a>(
 /// Reports what the chain says to each deal of a sector of which the sealer says nothing.
 fn tell_by_chain(reports: &Sender<Report>, deals: Vec<Watched>, parts: &Parts) {
     for deal in deals {
-        let asked = deal.ask_chain.as_deref();
+        let asked = deal.ask_chain.then_some(deal.deal.as_ref());
         match asked.and_then(|asked| laid::on_chain(asked, parts)) {
             Some((state, holds_deal)) => {
                 let event = Event::SectorSeen {
@@ -118,33 +123,58 @@ fn tell_by_chain(reports: &Sender<Report>, deals: Vec<Watched>, parts: &Parts) {
                 };
                 let _ = reports.try_send(Report::Event(deal.uuid, event));
             }
-            None => tell(reports, vec![deal], None),
+            None => tell_nothing(reports, &[deal]),
         }
     }
 }
 
-/// Reports what was seen of a sector to each of its deals; nothing seen leaves their state as it was.
-fn tell(reports: &Sender<Report>, deals: Vec<Watched>, seen: Option<&SectorStatus>) {
-    for Watched {
-        uuid,
-        deal_id,
-        last,
-        ..
-    } in deals
-    {
-        let event = match seen {
-            Some(seen) => Event::SectorSeen {
-                ended: matches!(phase(&seen.state), Phase::OnChain | Phase::Gone)
-                    || seen.state == "FailedUnrecoverable",
-                holds_deal: seen.deals.contains(&deal_id),
-                state: seen.state.clone(),
-            },
-            None => Event::SectorSeen {
-                state: last,
-                ended: false,
-                holds_deal: false,
-            },
+/// Reports what was seen of a sector to each of its deals.
+fn tell_seen(reports: &Sender<Report>, deals: &[Watched], seen: &SectorStatus, parts: &Parts) {
+    let ended = matches!(phase(&seen.state), Phase::OnChain | Phase::Gone)
+        || seen.state == "FailedUnrecoverable";
+    for watched in deals {
+        let listed = seen.deals.contains(&watched.deal_id);
+        // What a sector lists may change behind our back; a deal that the chain shows active is sealed, whoever has forgotten it.
+        let held = if ended && !listed {
+            active(watched, parts)
+        } else {
+            Some(listed)
         };
-        let _ = reports.try_send(Report::Event(uuid, event));
+        let event = Event::SectorSeen {
+            ended: ended && held.is_some(),
+            holds_deal: held.unwrap_or(false),
+            state: seen.state.clone(),
+        };
+        let _ = reports.try_send(Report::Event(watched.uuid, event));
+    }
+}
+
+/// Whether the chain shows the deal active; none if it does not say. A node may refuse to answer for a deal that is not there.
+fn active(watched: &Watched, parts: &Parts) -> Option<bool> {
+    match parts.chain.deal_state(watched.deal_id) {
+        Ok(state) => Some(matches!(
+            onchain::shown(&watched.deal, state.as_ref()),
+            OnChain::Active(_)
+        )),
+        Err(ChainError::Refused { .. }) => Some(false),
+        Err(error) => {
+            log::warn!(
+                "deal {}: its sector does not list it, and the chain was asked in vain: {error}",
+                watched.uuid
+            );
+            None
+        }
+    }
+}
+
+/// Nothing was seen of their sector: the deals stay in its last state.
+fn tell_nothing(reports: &Sender<Report>, deals: &[Watched]) {
+    for watched in deals {
+        let event = Event::SectorSeen {
+            state: watched.last.clone(),
+            ended: false,
+            holds_deal: false,
+        };
+        let _ = reports.try_send(Report::Event(watched.uuid, event));
     }
 }

@@ -258,6 +258,38 @@ fn edge_88_a_removed_sector_ends_its_deal() {
 }
 
 #[test]
+fn a_deal_that_its_sector_does_not_list_is_sealed_if_the_chain_shows_it_active() {
+    let world = World::new();
+    world.sealer().state().empty = true;
+    world.chain.state().mute_states = true;
+    world.run(async {
+        let running = world.start().await;
+        let params = world.online(1);
+        let proposal = params.proposal.clone().unwrap().proposal;
+        let uuid = running.accepted(&params).await;
+        // The chain does not say: that is no reason to end it.
+        running
+            .until_at(uuid, Checkpoint::IndexedAndAnnounced)
+            .await;
+        wait("some looks", || {
+            (world.chain.state().states_asked > 3).then_some(())
+        })
+        .await;
+        let deal = running.deal(uuid).await.unwrap();
+        assert_eq!((deal.sealed, deal.error.as_str()), (false, ""));
+        let state = DealState {
+            proposal,
+            sector_number: 0,
+            sector_start_epoch: 1,
+            slash_epoch: -1,
+        };
+        world.chain.state().active.insert(100, state);
+        world.chain.state().mute_states = false;
+        running.until_sealed(uuid).await;
+    });
+}
+
+#[test]
 fn only_so_many_calls_wait_at_the_sealer() {
     let world = World::new();
     world.sealer().state().held = true;
