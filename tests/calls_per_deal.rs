@@ -54,6 +54,16 @@ fn between_looks(net: &Net, number: u64) {
     });
 }
 
+/// Those between the ends of two regular looks: one that was half done at the beginning or at the end is left out.
+fn whole_looks(mut calls: Vec<(&'static str, Vec<Value>)>) -> Vec<(&'static str, Vec<Value>)> {
+    let ends = |(method, _): &(&str, Vec<Value>)| *method == "WalletHas";
+    let first = calls.iter().position(ends).expect("a look");
+    let last = calls.iter().rposition(ends).expect("a look");
+    calls.truncate(last + 1);
+    calls.drain(..=first);
+    calls
+}
+
 /// The calls of a batch of deals over their lives, by column and method.
 struct Table {
     regular: Counts,
@@ -85,7 +95,9 @@ impl Table {
                 _ => 0,
             };
             let once = match *method {
-                "ActorAddress" | "Version" => 1,
+                // By each of the calls that begin before the first has its answer.
+                "ActorAddress" => *total,
+                "Version" => 1,
                 _ => 0,
             };
             let rest = total.checked_sub(each + waiting + once);
@@ -154,8 +166,8 @@ fn life(count: u64) -> Table {
         .collect();
 
     record_from_here(&net);
-    between_looks(&net, 3);
-    let idle = net.devnet.recorded();
+    between_looks(&net, 4);
+    let idle = whole_looks(net.devnet.recorded());
     let idle_looks = looks(&idle);
     let mut regular = counts(&idle);
     for (method, count) in &mut regular {
@@ -168,6 +180,7 @@ fn life(count: u64) -> Table {
     }
 
     record_from_here(&net);
+    between_looks(&net, 1);
     let uuids: Vec<_> = wanted
         .iter()
         .map(|wanted| client.propose(&provider, wanted))
@@ -183,8 +196,8 @@ fn life(count: u64) -> Table {
             (deal["on_chain"] == "active").then_some(())
         });
     }
-    between_looks(&net, 1);
-    let calls = net.devnet.recorded();
+    between_looks(&net, 2);
+    let calls = whole_looks(net.devnet.recorded());
     assert_eq!(net.publish_messages(), 1);
     let table = Table::new(counts(&calls), looks(&calls), &regular);
     table.print(count);
@@ -308,7 +321,8 @@ fn from_transferred_to_added_a_deal_waits_for_tipsets() {
         );
         // Two tipsets until it is executed, two of confidence: what is ours must not add another kind of wait.
         let ours = parts[0] + parts[2] + parts[3];
-        assert!(ours < 10_000, "{parts:?}");
-        assert!(parts[1] <= 8 * epoch, "{parts:?}");
+        // Ten seconds are for a busy machine; a wait of another kind would be a poll's, or a retry's of a minute.
+        assert!(ours < 30_000, "{parts:?}");
+        assert!(parts[1] <= 8 * epoch + 10_000, "{parts:?}");
     }
 }
