@@ -4,7 +4,7 @@
 mod support;
 
 use coracle::chain::{Call, Chain, Order, Outcome};
-use coracle::devnet::{Effect, Fault};
+use coracle::devnet::{DevnetConfig, Effect, Fault};
 use coracle::filecoin::{Address, TokenAmount};
 use coracle::piece::commp::Commp;
 use coracle::sealer::{Handover, LotusMiner, Phase, Sealer, SealerError, phase};
@@ -74,6 +74,15 @@ fn published(net: &Net, bytes: &[u8], file: &File) -> Handover {
     }
 }
 
+/// A devnet, a file of so many bytes, and the hand-over of a published deal for it. The file goes with its owner.
+fn ready(size: usize, change: impl FnOnce(&mut DevnetConfig)) -> (Net, File, Handover) {
+    let net = Net::start(change);
+    let bytes = data(size);
+    let file = File::new(&bytes);
+    let piece = published(&net, &bytes, &file);
+    (net, file, piece)
+}
+
 fn miner(net: &Net) -> LotusMiner {
     LotusMiner::new(&net.miner_api_info(0), limits()).unwrap()
 }
@@ -85,10 +94,7 @@ fn go() -> AtomicBool {
 #[test]
 fn a_piece_is_pushed_and_its_deal_becomes_active() {
     for redirect in [false, true] {
-        let net = Net::start(|config| config.worker_redirect = redirect);
-        let bytes = data(100_000);
-        let file = File::new(&bytes);
-        let piece = published(&net, &bytes, &file);
+        let (net, _file, piece) = ready(100_000, |config| config.worker_redirect = redirect);
         let miner = miner(&net);
         assert_eq!(miner.actor_address(), Ok(Address::id(1000)));
         assert_eq!(
@@ -114,10 +120,7 @@ fn a_piece_is_pushed_and_its_deal_becomes_active() {
 
 #[test]
 fn a_repeated_call_joins_the_first_and_a_restart_is_looked_through() {
-    let net = Net::start(|_| ());
-    let bytes = data(5_000);
-    let file = File::new(&bytes);
-    let piece = published(&net, &bytes, &file);
+    let (net, _file, piece) = ready(5_000, |_| ());
     let miner = miner(&net);
     let place = miner.add_piece(&piece, &go()).unwrap().unwrap();
     // HEAD stays unanswered for the second call: it returns at once all the same.
@@ -161,10 +164,7 @@ fn bytes_of_another_piece_are_refused_by_the_sealer() {
 
 #[test]
 fn stopping_leaves_a_call_that_waits() {
-    let net = Net::start(|_| ());
-    let bytes = data(5_000);
-    let file = File::new(&bytes);
-    let piece = published(&net, &bytes, &file);
+    let (net, _file, piece) = ready(5_000, |_| ());
     net.set_fault(Fault::once(
         "SectorAddPieceToAny",
         Effect::Delay(Duration::from_secs(60)),
@@ -181,10 +181,7 @@ fn stopping_leaves_a_call_that_waits() {
 
 #[test]
 fn a_lost_answer_is_unreachable_and_the_piece_is_found() {
-    let net = Net::start(|_| ());
-    let bytes = data(5_000);
-    let file = File::new(&bytes);
-    let piece = published(&net, &bytes, &file);
+    let (net, _file, piece) = ready(5_000, |_| ());
     let miner = miner(&net);
     net.set_fault(Fault::once(
         "SectorAddPieceToAny",
@@ -201,10 +198,7 @@ fn a_lost_answer_is_unreachable_and_the_piece_is_found() {
 
 #[test]
 fn a_token_without_admin_may_look_but_not_add() {
-    let net = Net::start(|config| config.auth = true);
-    let bytes = data(5_000);
-    let file = File::new(&bytes);
-    let piece = published(&net, &bytes, &file);
+    let (net, _file, piece) = ready(5_000, |config| config.auth = true);
     let address = net.miner_addr(0).unwrap();
     let reader = format!("{}:http://{address}", net.token(&["read"]));
     let miner = LotusMiner::new(&reader, limits()).unwrap();
@@ -218,10 +212,7 @@ fn a_token_without_admin_may_look_but_not_add() {
 
 #[test]
 fn a_sector_that_failed_keeps_its_deal_and_shows_its_state() {
-    let net = Net::start(|_| ());
-    let bytes = data(5_000);
-    let file = File::new(&bytes);
-    let piece = published(&net, &bytes, &file);
+    let (net, _file, piece) = ready(5_000, |_| ());
     let miner = miner(&net);
     let place = miner.add_piece(&piece, &go()).unwrap().unwrap();
     assert!(net.force_sector(0, place.sector, "SealPreCommit1Failed", "no space"));
@@ -283,13 +274,10 @@ fn trap_12_a_deal_with_id_0_is_not_offered_and_a_reader_that_closes_early_is_no_
 
 #[test]
 fn trap_12_a_restart_of_the_sealer_in_the_middle_of_a_call_leaves_no_second_copy() {
-    let net = Net::start(|config| {
+    let (net, _file, piece) = ready(5_000, |config| {
         config.worker_redirect = true;
         config.pairing = Duration::from_secs(1);
     });
-    let bytes = data(5_000);
-    let file = File::new(&bytes);
-    let piece = published(&net, &bytes, &file);
     let delay = Effect::Delay(Duration::from_millis(500));
     net.set_fault(Fault::once("SectorAddPieceToAny", delay));
     let first = {
@@ -315,10 +303,7 @@ fn trap_12_a_restart_of_the_sealer_in_the_middle_of_a_call_leaves_no_second_copy
 
 #[test]
 fn trap_14_a_piece_whose_deal_starts_within_the_sealing_buffer_is_refused_by_name() {
-    let net = Net::start(|config| config.sealing_buffer = 480);
-    let bytes = data(5_000);
-    let file = File::new(&bytes);
-    let piece = published(&net, &bytes, &file);
+    let (net, _file, piece) = ready(5_000, |config| config.sealing_buffer = 480);
     let early = piece.proposal.start_epoch - 481 - net.epoch();
     net.advance(u32::try_from(early).unwrap() + 3);
     let error = miner(&net).add_piece(&piece, &go()).unwrap_err();
@@ -330,10 +315,7 @@ fn trap_14_a_piece_whose_deal_starts_within_the_sealing_buffer_is_refused_by_nam
 
 #[test]
 fn trap_16_a_sealer_that_takes_no_pieces_is_told_with_what_would_do() {
-    let net = Net::start(|_| ());
-    let bytes = data(5_000);
-    let file = File::new(&bytes);
-    let piece = published(&net, &bytes, &file);
+    let (net, _file, piece) = ready(5_000, |_| ());
     let miner = miner(&net);
     // Curio since v1.24.3: the node's RPC answers, the method is gone.
     for (code, message) in [

@@ -45,13 +45,14 @@ fn transfer(received: u64, size: u64) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::filecoin::{Address, DealProposal, Label, TokenAmount, cids};
     use crate::wire::DealStatus;
     use uuid::Uuid;
 
-    fn response(checkpoint: &str, sealing: &str, error: &str) -> DealStatusResponse {
+    /// A deal's answer with these words in it.
+    pub(crate) fn response(checkpoint: &str, sealing: &str, error: &str) -> DealStatusResponse {
         DealStatusResponse {
             error: String::new(),
             uuid: Uuid::nil(),

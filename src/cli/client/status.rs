@@ -83,38 +83,17 @@ fn text(response: &DealStatusResponse, uuid: Uuid) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::filecoin::{DealProposal, TokenAmount, cids};
-    use crate::wire::DealStatus;
+    use crate::filecoin::cids;
 
     fn response(label: Label) -> DealStatusResponse {
-        DealStatusResponse {
-            error: String::new(),
-            uuid: Uuid::nil(),
-            offline: false,
-            status: Some(DealStatus {
-                error: String::new(),
-                status: "IndexedAndAnnounced".to_owned(),
-                proposal: DealProposal {
-                    piece_cid: cids::piece_cid(&[1; 32]),
-                    piece_size: 128,
-                    verified: false,
-                    client: Address::id(1),
-                    provider: Address::id(2),
-                    label,
-                    start_epoch: 1,
-                    end_epoch: 2,
-                    price_per_epoch: TokenAmount::zero(),
-                    provider_collateral: TokenAmount::zero(),
-                    client_collateral: TokenAmount::zero(),
-                },
-                publish_cid: Some(cids::chain_cid(b"x")),
-                chain_deal_id: 42,
-                sealing_status: "PreCommit1".to_owned(),
-                signed_proposal_cid: cids::sha256_cid(cids::DAG_CBOR, b""),
-            }),
-            transfer_size: 7,
-            bytes_received: 7,
-        }
+        let mut response =
+            crate::client::status::tests::response("IndexedAndAnnounced", "PreCommit1", "");
+        let status = response.status.as_mut().expect("it has one");
+        status.proposal.label = label;
+        status.publish_cid = Some(cids::chain_cid(b"x"));
+        status.chain_deal_id = 42;
+        (response.transfer_size, response.bytes_received) = (7, 7);
+        response
     }
 
     #[test]
