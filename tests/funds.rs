@@ -233,6 +233,16 @@ fn what_live_deals_hold_is_shown_and_not_withdrawn() {
         let shown = world.funds(&provider);
         (atto(&shown["fees"]["publish"]) > 0).then_some(())
     });
+    // And that there is enough again is said once too.
+    let add = ["funds", "add", "1", "--json"];
+    succeeded(&provider.command(&vars, &add));
+    let enough = "f01000: the free market escrow is enough again";
+    wait("the good news", || {
+        provider.log().contains(enough).then_some(())
+    });
+    std::thread::sleep(Duration::from_millis(300));
+    assert_eq!(provider.log().matches(enough).count(), 1);
+    assert_eq!(provider.log().matches("CORACLE_ESCROW_LOW").count(), 1);
 }
 
 #[test]
