@@ -154,7 +154,15 @@ fn deals_go_through_the_directory_until_they_are_proven() {
     let provider = Running::start(&vars);
     let cars = [1, 2].map(|seed| Car::generate(&world.scratch.0, seed, SIZE));
     // The last two are one piece.
-    let uuids = [&cars[0], &cars[1], &cars[1]].map(|car| world.propose(&provider, car));
+    let uuids = [&cars[0], &cars[1], &cars[1]].map(|car| {
+        let uuid = world.propose(&provider, car);
+        // Terms follow the height: in the same epoch the same piece would be the same proposal.
+        let epoch = world.net.devnet.epoch();
+        harness::wait("the next epoch", || {
+            (world.net.devnet.epoch() > epoch).then_some(())
+        });
+        uuid
+    });
     for uuid in uuids {
         let status = world
             .client
