@@ -77,6 +77,8 @@ impl fmt::Display for PoolError {
 #[derive(Debug, Default)]
 pub struct Pool {
     pending: BTreeMap<Vec<u8>, BTreeMap<u64, SignedMessage>>,
+    /// What the miners want at the least: messages that offer less stay.
+    pub least_premium: TokenAmount,
 }
 
 /// What value and fee of a message may come to.
@@ -201,7 +203,9 @@ impl Pool {
             *waiting = waiting.split_off(&nonce);
             while let Some(signed) = waiting.get(&nonce) {
                 left = minus(&left, &most_needed(&signed.message));
-                if left.is_negative() || signed.message.gas_fee_cap < base_fee {
+                let fee = &signed.message;
+                let poor = fee.gas_fee_cap < base_fee || fee.gas_premium < self.least_premium;
+                if left.is_negative() || poor {
                     break;
                 }
                 selected.extend(waiting.remove(&nonce));

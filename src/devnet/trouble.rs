@@ -126,6 +126,12 @@ impl Devnet {
         self.shared.world().happen(&event);
     }
 
+    /// From now on no tipset holds a message that offers less than this premium, in attoFIL per unit of gas: what offers less
+    /// stays in the pool.
+    pub fn set_least_premium(&self, least: &TokenAmount) {
+        self.shared.world().chain.pool.least_premium = least.clone();
+    }
+
     /// Changes the network's version.
     pub fn set_network_version(&self, version: u64) {
         self.shared.world().config.network_version = version;
