@@ -3,7 +3,7 @@
 //! `coracle settings`, the README's table and the validation are made from this.
 
 use super::setting::{Setting, miner, provider};
-use super::{MinerConfig, values};
+use super::{parties, values};
 use crate::market::FilterCommand;
 use crate::rpc::{Authorities, Endpoint, Version};
 use crate::transfer::check_private_url;
@@ -22,15 +22,7 @@ pub static SETTINGS: &[Setting] = &[
         "",
         "addresses",
         "the miners that deals are taken for: ID addresses (f01234), separated by commas",
-        |config, text| {
-            let miners = values::miners(text)?;
-            let with = |address| MinerConfig {
-                address,
-                ..MinerConfig::blank()
-            };
-            config.miners = miners.into_iter().map(with).collect();
-            Ok(())
-        },
+        parties::miners,
     )
     .required(),
     provider(
@@ -51,16 +43,7 @@ pub static SETTINGS: &[Setting] = &[
         "token:address",
         "the sealers, as `lotus-miner auth api-info` prints them, separated by commas; \
          each says itself which miner it is; not needed for miners with CORACLE_HANDOVER_DIR",
-        |config, text| {
-            let sealers = values::list(text, |item| {
-                Endpoint::parse(item, Version::V0).map_err(|error| error.to_string())?;
-                Ok(item.to_owned())
-            })?;
-            if sealers.is_empty() {
-                return Err("names no sealer".to_owned());
-            }
-            put(&mut config.miner_api_info, Ok(sealers))
-        },
+        parties::sealers,
     )
     .secret(),
     provider(
