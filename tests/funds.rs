@@ -228,7 +228,12 @@ fn what_live_deals_hold_is_shown_and_not_withdrawn() {
     assert_eq!(provider.log().matches("CORACLE_ESCROW_LOW").count(), 1);
 
     // The deal's publication is not short of money, and its fee is counted.
-    assert!(provider.command(&vars, &["publish"]).status.success());
+    assert!(
+        provider
+            .command(&vars, &["publish", "--now"])
+            .status
+            .success()
+    );
     wait("the fee", || {
         let shown = world.funds(&provider);
         (atto(&shown["fees"]["publish"]) > 0).then_some(())
