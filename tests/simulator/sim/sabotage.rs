@@ -64,7 +64,11 @@ impl Sabotage {
             Self::OrdersForgotten | Self::SupersededEarly => {
                 &["at most one publish message per deal"]
             }
-            Self::ConfirmedEarly => &["the chain agrees with the record"],
+            Self::ConfirmedEarly => &[
+                "the chain agrees with the record",
+                // One that failed is published again, and its re-organised message too.
+                "at most one publish message per deal",
+            ],
             Self::DropsNotSeen => &["a dropped file is taken"],
             Self::NotSentAgain => &["every deal comes to its end or to a named wait"],
             Self::PromisedEarly => &[
