@@ -371,13 +371,24 @@ impl People {
         }
     }
 
-    /// Writes a file into the drop folder, in two parts.
+    /// Writes a file into the drop folder, in two parts, unless the deal has its data: what was taken stays as it is.
     async fn drop_file(&self, choice: &Choice) {
-        let (file, bytes) = (dropped_file(good(choice).uuid), good(choice).bytes());
+        let uuid = good(choice).uuid;
+        let (file, bytes) = (dropped_file(uuid), good(choice).bytes());
+        let wanted = || {
+            self.book
+                .deal(uuid)
+                .is_none_or(|deal| waits_for_import(&deal))
+        };
+        if !wanted() || self.disk.look(&file).is_some_and(|there| there == bytes) {
+            return;
+        }
         self.disk.bring(&file, &bytes[..bytes.len() / 2]);
         let time = self.sched.pick(&[1, 20_000]);
         self.pause(time).await;
-        self.disk.bring(&file, bytes);
+        if wanted() {
+            self.disk.bring(&file, bytes);
+        }
     }
 
     /// Whether a file waits in the drop folder for this deal, whole and untouched.
