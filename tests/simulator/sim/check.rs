@@ -288,7 +288,11 @@ fn reached(lines: &[LogLine], version: &Deal) -> bool {
 
 fn last_line_explains(lines: &[LogLine], deal: &Deal) -> bool {
     // These are noted, whatever the deal waits for.
-    let notes = ["its start epoch ", "the data is missing: "];
+    let notes = [
+        "its start epoch ",
+        "the data is missing: ",
+        "publish message ",
+    ];
     let noted = |line: &&LogLine| notes.iter().any(|note| line.text.starts_with(note));
     let Some(last) = lines.iter().rev().find(|line| !noted(line)) else {
         return false;
