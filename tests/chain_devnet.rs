@@ -149,7 +149,7 @@ fn a_dry_run_agrees_with_the_chain() {
     let reason = chain.dry_run(&miner, &late).unwrap().unwrap();
     assert!(reason.contains("16"), "{reason}");
     let error = publish(&chain, &order(1, vec![late])).unwrap_err();
-    assert!(matches!(error, ChainError::Refused { .. }), "{error:?}");
+    assert!(matches!(error, ChainError::WouldFail(_)), "{error:?}");
     assert!(
         net.received_messages().is_empty(),
         "what cannot succeed never leaves the node"

@@ -178,6 +178,30 @@ pub fn query_escape(text: &str) -> String {
     escaped
 }
 
+/// A list in an answer; empty if there is none of this name.
+pub fn array<'a>(value: &'a Value, name: &str) -> &'a [Value] {
+    value
+        .get(name)
+        .and_then(Value::as_array)
+        .map_or(&[], Vec::as_slice)
+}
+
+/// The provider's only miner, from the answer of `/v1/asks`; an error says `how` to name one of several.
+pub fn only_miner(all: &Value, how: &str) -> Result<String, Failure> {
+    let asks = array(all, "asks").iter().filter_map(|ask| ask.get("miner"));
+    let miners: Vec<&str> = asks
+        .chain(array(all, "missing"))
+        .filter_map(Value::as_str)
+        .collect();
+    match miners.as_slice() {
+        [only] => Ok((*only).to_owned()),
+        several => Err(Failure::Usage(format!(
+            "the provider has several miners, {how}: {}",
+            several.join(", ")
+        ))),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

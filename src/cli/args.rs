@@ -1,6 +1,7 @@
 //! What the command groups share in reading arguments.
 
 use super::Failure;
+use crate::filecoin::Address;
 use std::ffi::{OsStr, OsString};
 
 /// The arguments before a `--`: what may be an option.
@@ -38,6 +39,12 @@ pub fn required(
         Some(text) => Ok(text),
         None => Err(Failure::Usage(format!("missing argument: {what}"))),
     }
+}
+
+/// A miner's address.
+pub fn miner_address(text: &str) -> Result<Address, Failure> {
+    let parsed = text.parse();
+    parsed.map_err(|error| Failure::Usage(format!("{text:?} is no miner's address: {error}")))
 }
 
 #[cfg(test)]

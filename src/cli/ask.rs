@@ -1,8 +1,9 @@
 //! `coracle ask`: what the running provider asks for, and changing it.
 
-use super::admin_client::Admin;
+use super::Failure;
+use super::admin_client::{Admin, array, only_miner};
+use super::args::{self, miner_address};
 use super::terminal::{self, Bytes};
-use super::{Failure, args};
 use crate::config::values;
 use crate::filecoin::{Address, TokenAmount};
 use serde_json::{Map, Value, json};
@@ -15,7 +16,7 @@ const EPOCH_SECONDS: i64 = 30;
 pub fn run(mut arguments: pico_args::Arguments) -> Result<(), Failure> {
     match arguments.subcommand()?.as_deref() {
         Some("set") => set(arguments),
-        Some(miner) => show(arguments, Some(address(miner)?)),
+        Some(miner) => show(arguments, Some(miner_address(miner)?)),
         None => show(arguments, None),
     }
 }
@@ -63,7 +64,7 @@ fn set(mut arguments: pico_args::Arguments) -> Result<(), Failure> {
     let admin = Admin::connect()?;
     let miner = match miner {
         Some(miner) => miner.to_string(),
-        None => only_miner(&admin.get("/v1/asks")?)?,
+        None => only_miner(&admin.get("/v1/asks")?, "name one")?,
     };
     let answer = admin.post(&format!("/v1/asks/{miner}"), &Value::Object(change))?;
     let ask = answer.get("ask").unwrap_or(&Value::Null);
@@ -145,11 +146,6 @@ fn epoch(text: &str) -> Result<i64, String> {
     (epoch >= 0).then_some(epoch).ok_or_else(wrong)
 }
 
-fn address(text: &str) -> Result<Address, Failure> {
-    let parsed = text.parse();
-    parsed.map_err(|error| Failure::Usage(format!("{text:?} is no miner's address: {error}")))
-}
-
 /// The next free argument as an address, if there is one.
 fn free_address(arguments: &mut pico_args::Arguments) -> Result<Option<Address>, Failure> {
     let text: Option<String> = arguments.opt_free_from_str()?;
@@ -157,24 +153,8 @@ fn free_address(arguments: &mut pico_args::Arguments) -> Result<Option<Address>,
         Some(text) if text.starts_with('-') => {
             Err(Failure::Usage(format!("unexpected option {text}")))
         }
-        Some(text) => address(&text).map(Some),
+        Some(text) => miner_address(&text).map(Some),
         None => Ok(None),
-    }
-}
-
-/// The provider's only miner.
-fn only_miner(all: &Value) -> Result<String, Failure> {
-    let asks = array(all, "asks").iter().filter_map(|ask| ask.get("miner"));
-    let miners: Vec<&str> = asks
-        .chain(array(all, "missing"))
-        .filter_map(Value::as_str)
-        .collect();
-    match miners.as_slice() {
-        [only] => Ok((*only).to_owned()),
-        several => Err(Failure::Usage(format!(
-            "the provider has several miners, name one: {}",
-            several.join(", ")
-        ))),
     }
 }
 
@@ -237,13 +217,6 @@ fn time_left(epochs: i64) -> String {
         _ => (minutes / 1_440, "days"),
     };
     format!(" (in {number} {unit})")
-}
-
-fn array<'a>(value: &'a Value, name: &str) -> &'a [Value] {
-    value
-        .get(name)
-        .and_then(Value::as_array)
-        .map_or(&[], Vec::as_slice)
 }
 
 #[cfg(test)]
@@ -380,12 +353,12 @@ mod tests {
     #[test]
     fn without_a_name_only_the_only_miner_is_meant() {
         let only = json!({ "asks": [{ "miner": "f01" }], "missing": [] });
-        assert_eq!(only_miner(&only), Ok("f01".to_owned()));
+        assert_eq!(only_miner(&only, "name one"), Ok("f01".to_owned()));
         let waiting = json!({ "asks": [], "missing": ["f02"] });
-        assert_eq!(only_miner(&waiting), Ok("f02".to_owned()));
+        assert_eq!(only_miner(&waiting, "name one"), Ok("f02".to_owned()));
         let two = json!({ "asks": [{ "miner": "f01" }], "missing": ["f02"] });
         assert!(
-            matches!(only_miner(&two), Err(Failure::Usage(text)) if text.ends_with("f01, f02"))
+            matches!(only_miner(&two, "name one"), Err(Failure::Usage(text)) if text.ends_with("f01, f02"))
         );
     }
 }

@@ -3,7 +3,7 @@
 mod log;
 mod refused;
 
-use super::admin_client::{Admin, query_escape};
+use super::admin_client::{Admin, array, query_escape};
 use super::terminal::{self, Bytes, Table};
 use super::{Failure, args};
 use serde_json::{Value, json};
@@ -209,13 +209,6 @@ fn act(verb: &str, mut arguments: pico_args::Arguments, body: &Value) -> Result<
 pub(super) fn uuid(arguments: &mut pico_args::Arguments) -> Result<Uuid, Failure> {
     let given = args::required(arguments, "the deal's UUID")?;
     Uuid::parse_str(&given).map_err(|_| Failure::Usage(format!("{given:?} is no UUID")))
-}
-
-fn array<'a>(value: &'a Value, name: &str) -> &'a [Value] {
-    value
-        .get(name)
-        .and_then(Value::as_array)
-        .map_or(&[], Vec::as_slice)
 }
 
 fn number(value: &Value, name: &str) -> Option<u64> {

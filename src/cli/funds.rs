@@ -1,8 +1,9 @@
 //! `coracle funds`: a miner's money, and moving it in and out of its market escrow.
 
-use super::admin_client::Admin;
+use super::Failure;
+use super::admin_client::{Admin, array, only_miner};
+use super::args::{self, miner_address};
 use super::terminal;
-use super::{Failure, args};
 use crate::filecoin::{Address, TokenAmount};
 use serde_json::{Map, Value, json};
 use std::fmt::Write as _;
@@ -23,7 +24,7 @@ pub fn run(mut arguments: pico_args::Arguments) -> Result<(), Failure> {
     match arguments.subcommand()?.as_deref() {
         Some(kind @ ("add" | "withdraw")) => order(arguments, kind),
         Some("show") => show(arguments),
-        Some(miner) => list(arguments, Some(&address(miner)?)),
+        Some(miner) => list(arguments, Some(&miner_address(miner)?)),
         None => list(arguments, None),
     }
 }
@@ -31,7 +32,7 @@ pub fn run(mut arguments: pico_args::Arguments) -> Result<(), Failure> {
 fn list(mut arguments: pico_args::Arguments, miner: Option<&Address>) -> Result<(), Failure> {
     let json = arguments.contains("--json");
     let named: Option<String> = arguments.opt_value_from_str("--miner")?;
-    let named = named.map(|text| address(&text)).transpose()?;
+    let named = named.map(|text| miner_address(&text)).transpose()?;
     args::finish(arguments)?;
     let mut all = Admin::connect()?.get("/v1/funds")?;
     if let Some(miner) = miner.or(named.as_ref()) {
@@ -74,7 +75,7 @@ fn order(mut arguments: pico_args::Arguments, kind: &str) -> Result<(), Failure>
     let admin = Admin::connect()?;
     let miner = match miner {
         Some(miner) => miner.to_string(),
-        None => only_miner(&admin.get("/v1/asks")?)?,
+        None => only_miner(&admin.get("/v1/asks")?, "name one with --miner")?,
     };
     let mut body = body;
     body.insert("miner".to_owned(), json!(miner));
@@ -164,7 +165,7 @@ fn wish(
         body.insert("from".to_owned(), json!(from.to_string()));
     }
     let miner: Option<String> = arguments.opt_value_from_str("--miner")?;
-    let miner = miner.map(|text| address(&text)).transpose()?;
+    let miner = miner.map(|text| miner_address(&text)).transpose()?;
     if kind == "withdraw" && arguments.contains("--all") {
         body.insert("all".to_owned(), json!(true));
         return Ok((body, miner));
@@ -182,27 +183,6 @@ fn wish(
 
 fn uuid(text: &str) -> Result<Uuid, Failure> {
     Uuid::try_parse(text).map_err(|_| Failure::Usage(format!("{text:?} is no order's UUID")))
-}
-
-fn address(text: &str) -> Result<Address, Failure> {
-    let parsed = text.parse();
-    parsed.map_err(|error| Failure::Usage(format!("{text:?} is no miner's address: {error}")))
-}
-
-/// The provider's only miner.
-fn only_miner(all: &Value) -> Result<String, Failure> {
-    let asks = array(all, "asks").iter().filter_map(|ask| ask.get("miner"));
-    let miners: Vec<&str> = asks
-        .chain(array(all, "missing"))
-        .filter_map(Value::as_str)
-        .collect();
-    match miners.as_slice() {
-        [only] => Ok((*only).to_owned()),
-        several => Err(Failure::Usage(format!(
-            "the provider has several miners, name one with --miner: {}",
-            several.join(", ")
-        ))),
-    }
 }
 
 fn print(order: &Value, json: bool) {
@@ -321,13 +301,6 @@ fn order_text(order: &Value) -> String {
 
 fn string<'a>(value: &'a Value, name: &str) -> &'a str {
     value.get(name).and_then(Value::as_str).unwrap_or_default()
-}
-
-fn array<'a>(value: &'a Value, name: &str) -> &'a [Value] {
-    value
-        .get(name)
-        .and_then(Value::as_array)
-        .map_or(&[], Vec::as_slice)
 }
 
 #[cfg(test)]
