@@ -193,7 +193,7 @@ fn what_live_deals_hold_is_shown_and_not_withdrawn() {
     );
     let held = &wanted.provider_collateral;
     let collateral: u128 = held.to_string().parse().unwrap();
-    client.accepted(&provider, &wanted);
+    let deal = client.accepted(&provider, &wanted);
 
     let shown = world.funds(&provider);
     assert_eq!(atto(&shown["reserved"]), collateral);
@@ -228,6 +228,7 @@ fn what_live_deals_hold_is_shown_and_not_withdrawn() {
     assert_eq!(provider.log().matches("CORACLE_ESCROW_LOW").count(), 1);
 
     // The deal's publication is not short of money, and its fee is counted.
+    provider.queues(deal);
     assert!(
         provider
             .command(&vars, &["publish", "--now"])

@@ -7,7 +7,6 @@ use coracle::filecoin::TokenAmount;
 use harness::{Running, Vars, World, wait};
 use serde_json::Value;
 use std::collections::BTreeSet;
-use std::time::Duration;
 use uuid::Uuid;
 
 /// Deals that the provider has taken and transferred.
@@ -15,13 +14,8 @@ fn transferred(world: &World, provider: &Running, seeds: std::ops::Range<u64>) -
     let propose = |seed| world.client.accepted(provider, &world.wanted(seed, 20_000));
     let deals: Vec<Uuid> = seeds.map(propose).collect();
     for uuid in &deals {
-        wait("the data", || {
-            let at = provider.deal(*uuid)["checkpoint"].clone();
-            (at != "Accepted").then_some(())
-        });
+        provider.queues(*uuid);
     }
-    // A deal joins those that wait once its checkpoint is stored.
-    std::thread::sleep(Duration::from_millis(300));
     deals
 }
 

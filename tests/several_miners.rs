@@ -150,6 +150,7 @@ fn each_publishes_from_its_wallet_at_its_time_and_adds_to_its_sealer() {
         .reaches(&provider, first, Checkpoint::Transferred);
     assert_eq!(provider.deal(first)["checkpoint"], "Transferred");
     assert_eq!(world.net.publish_messages(), 1);
+    provider.queues(first);
     let published = provider.command(&vars, &["publish", "--now"]);
     assert_eq!(
         String::from_utf8_lossy(&published.stdout),

@@ -123,6 +123,7 @@ fn it_works_beside_a_running_provider_and_disturbs_nothing() {
     let escrow = answer.line("ok", "f01000 escrow", "held by deals on their way");
     let what = escrow["what"].as_str().unwrap();
     assert!(!what.contains(", 0 FIL held"), "{what}");
+    provider.queues(deal);
     let published = provider.command(&world.vars, &["publish", "--now"]);
     assert!(published.status.success());
     client.reaches(&provider, deal, Checkpoint::AddedPiece);

@@ -1,6 +1,6 @@
 //! The real binary as a provider.
 
-use super::{Net, PATIENCE};
+use super::{Net, PATIENCE, wait};
 use libp2p::{Multiaddr, PeerId};
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read};
@@ -152,6 +152,20 @@ impl Running {
     /// A deal as the operator sees it.
     pub fn deal(&self, uuid: Uuid) -> serde_json::Value {
         self.admin("GET", &format!("/v1/deals/{uuid}"), None).1
+    }
+
+    /// Waits until a deal's data is there and it has joined those that wait to be published, if it is not past that.
+    pub fn queues(&self, uuid: Uuid) {
+        wait("a place among the deals to be published", || {
+            let deal = self.deal(uuid);
+            if deal["checkpoint"] == "Accepted" {
+                return None;
+            }
+            let stopped = deal["error"].as_str().is_some_and(|text| !text.is_empty());
+            let (_, publishing) = self.admin("GET", "/v1/publish", None);
+            let queued = publishing.to_string().contains(&uuid.to_string());
+            (queued || stopped || deal["checkpoint"] != "Transferred").then_some(())
+        });
     }
 
     /// Runs another command of the binary against this provider.
